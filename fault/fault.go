@@ -1,0 +1,144 @@
+// Package fault names every failure a caller of the hub can meet.
+//
+// A failure has one six-digit code, as the service's error catalogue lists
+// them: its first three digits are the HTTP status, and its name travels in
+// the iothub-errorcode header. Code below the front ends returns a *fault.Error
+// (or wraps one with %w); each front end translates it once, at its edge. An
+// error that carries no code is a bug or a broken disk: callers see ServerError
+// and the log sees the rest.
+package fault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Code is a number of the service's error catalogue, such as 404001.
+type Code int
+
+// The codes the hub emits. Names and numbers follow the service-rest-api
+// sheet, section 11.
+const (
+	InvalidProtocolVersion          Code = 400001
+	InvalidOperation                Code = 400003
+	ArgumentInvalid                 Code = 400004
+	ArgumentNull                    Code = 400005
+	IotHubFormatError               Code = 400006
+	DeviceDefinedMultipleTimes      Code = 400011
+	DeserializationError            Code = 400012
+	BulkRegistryOperationFailure    Code = 400013
+	ConnectionClosedOnNewConnection Code = 400027
+	CannotRegisterModuleToModule    Code = 400301
+	IotHubUnauthorizedAccess        Code = 401002
+	IotHubUnauthorized              Code = 401003
+	SystemModuleModifyUnauthorized  Code = 401100
+	IotHubQuotaExceeded             Code = 403002
+	DeviceDisabled                  Code = 403012
+	GenericNotFound                 Code = 404000
+	DeviceNotFound                  Code = 404001
+	ModuleNotFound                  Code = 404010
+	DeviceNotOnline                 Code = 404103
+	DeviceConnectionClosedRemotely  Code = 404104
+	GenericMethodNotAllowed         Code = 405000
+	DeviceAlreadyExists             Code = 409001
+	ModuleAlreadyExistsOnDevice     Code = 409301
+	PreconditionFailed              Code = 412001
+	MessageTooLarge                 Code = 413001
+	TooManyDevices                  Code = 413002
+	TooManyModulesOnDevice          Code = 413003
+	GenericUnsupportedMediaType     Code = 415000
+	ThrottlingException             Code = 429001
+	ServerError                     Code = 500001
+	ServiceUnavailable              Code = 503001
+	ServerBusy                      Code = 503005
+	GatewayTimeout                  Code = 504101
+)
+
+var names = map[Code]string{
+	InvalidProtocolVersion:          "InvalidProtocolVersion",
+	InvalidOperation:                "InvalidOperation",
+	ArgumentInvalid:                 "ArgumentInvalid",
+	ArgumentNull:                    "ArgumentNull",
+	IotHubFormatError:               "IotHubFormatError",
+	DeviceDefinedMultipleTimes:      "DeviceDefinedMultipleTimes",
+	DeserializationError:            "DeserializationError",
+	BulkRegistryOperationFailure:    "BulkRegistryOperationFailure",
+	ConnectionClosedOnNewConnection: "ConnectionForcefullyClosedOnNewConnection",
+	CannotRegisterModuleToModule:    "CannotRegisterModuleToModule",
+	IotHubUnauthorizedAccess:        "IotHubUnauthorizedAccess",
+	IotHubUnauthorized:              "IotHubUnauthorized",
+	SystemModuleModifyUnauthorized:  "SystemModuleModifyUnauthorizedAccess",
+	IotHubQuotaExceeded:             "IotHubQuotaExceeded",
+	DeviceDisabled:                  "DeviceDisabled",
+	GenericNotFound:                 "GenericNotFound",
+	DeviceNotFound:                  "DeviceNotFound",
+	ModuleNotFound:                  "ModuleNotFound",
+	DeviceNotOnline:                 "DeviceNotOnline",
+	DeviceConnectionClosedRemotely:  "DeviceConnectionClosedRemotely",
+	GenericMethodNotAllowed:         "GenericMethodNotAllowed",
+	DeviceAlreadyExists:             "DeviceAlreadyExists",
+	ModuleAlreadyExistsOnDevice:     "ModuleAlreadyExistsOnDevice",
+	PreconditionFailed:              "PreconditionFailed",
+	MessageTooLarge:                 "MessageTooLarge",
+	TooManyDevices:                  "TooManyDevices",
+	TooManyModulesOnDevice:          "TooManyModulesOnDevice",
+	GenericUnsupportedMediaType:     "GenericUnsupportedMediaType",
+	ThrottlingException:             "ThrottlingException",
+	ServerError:                     "ServerError",
+	ServiceUnavailable:              "ServiceUnavailable",
+	ServerBusy:                      "ServerBusy",
+	GatewayTimeout:                  "GatewayTimeout",
+}
+
+// Name is the symbolic name of the iothub-errorcode header.
+func (c Code) Name() string {
+	if n, ok := names[c]; ok {
+		return n
+	}
+	return names[ServerError]
+}
+
+// Status is the HTTP status of the code: its first three digits.
+func (c Code) Status() int { return int(c) / 1000 }
+
+// Error is a failure with its catalogue code and a message that is fit for the
+// caller's eyes.
+type Error struct {
+	Code    Code
+	Message string
+	cause   error
+}
+
+// New makes a failure. A %w verb in format keeps its cause for the log; the
+// cause's text becomes part of the message.
+func New(code Code, format string, args ...any) *Error {
+	err := fmt.Errorf(format, args...)
+	return &Error{Code: code, Message: err.Error(), cause: errors.Unwrap(err)}
+}
+
+func (e *Error) Error() string { return e.Message }
+
+// Unwrap gives the cause, if there is one.
+func (e *Error) Unwrap() error { return e.cause }
+
+// Of finds the failure in err's chain. An error without one is ServerError,
+// with a message that tells the caller nothing of the inside; an ended context
+// is ServiceUnavailable.
+func Of(err error) *Error {
+	var f *Error
+	switch {
+	case errors.As(err, &f):
+		return f
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return &Error{Code: ServiceUnavailable, Message: "the request ended before it was answered", cause: err}
+	default:
+		return &Error{Code: ServerError, Message: "the hub failed to carry out the request; its log says why", cause: err}
+	}
+}
+
+// Is tells whether err carries code.
+func Is(err error, code Code) bool {
+	var f *Error
+	return errors.As(err, &f) && f.Code == code
+}

@@ -1,0 +1,181 @@
+// Package store is the contract between the hub and whatever keeps its data.
+//
+// A store is an ordered set of records. It does three things: it shows a
+// consistent [View] of everything committed up to a position, it commits a
+// [Batch] if what the batch expects still holds, and it lets a [Follower] read
+// commits in order. Nothing more, so that an embedded engine, plain memory and
+// a distributed database can all stand behind it. store/storetest is the
+// contract as tests.
+//
+// # Ordering
+//
+// Batches are decided one after another, in the order in which Submit was
+// called. Each committed batch gets the next [Position]. Its done function is
+// called after the commit is durable and after Views show it; done functions
+// are called in position order, from one goroutine. So whoever has seen a
+// batch acknowledged sees it in every later View. A batch without writes and
+// events is a barrier: it costs no I/O, takes no position of its own, and its
+// done is called with the position of its predecessor once that is durable.
+//
+// # Revisions
+//
+// A record carries the revision its writer gave it. A batch that expects
+// revision r of a key is refused with [ErrConflict] when the record is at
+// another one (0: when the record exists). Writers that update a record give it
+// old+1, so they can submit a chain of changes without waiting in between: if
+// one link fails, the rest conflict. A record that is created gets
+// [NewRevision], so that no two lives of one key share a revision.
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"iter"
+)
+
+// Position numbers commits from 1. Position 0 is the empty store.
+type Position uint64
+
+// Revision tells two states of one record apart. Revision 0 means "no record".
+type Revision uint64
+
+// NewRevision is a revision for a record that is being created.
+func NewRevision() Revision {
+	var b [8]byte
+	rand.Read(b[:])
+	// Leave room to count up from it, and never be 0.
+	return Revision(binary.BigEndian.Uint64(b[:])>>1 | 1)
+}
+
+var (
+	// ErrConflict is given to a batch one of whose expectations did not hold.
+	ErrConflict = errors.New("store: record has changed")
+	// ErrClosed is given to a batch or follower that comes after Close.
+	ErrClosed = errors.New("store: closed")
+)
+
+// Limits of a batch. Larger ones are the caller's mistake; they're refused.
+const (
+	MaxKey    = 1 << 10 // bytes
+	MaxRecord = 1 << 20 // bytes of one value or event
+)
+
+// Record is what stands under a key.
+type Record struct {
+	Value    []byte
+	Revision Revision
+}
+
+// Expectation says at which revision a record must be for a batch to commit.
+type Expectation struct {
+	Key      []byte
+	Revision Revision
+}
+
+// Write sets a record, or deletes it if Value is nil.
+type Write struct {
+	Key      []byte
+	Value    []byte
+	Revision Revision // ignored for deletes
+}
+
+// Batch is a set of writes and the events that tell of them. It commits as a
+// whole or not at all. The store keeps the slices it is given: they must not be
+// changed after Submit.
+type Batch struct {
+	Expect []Expectation
+	Writes []Write
+	// Events are appended to the event log, in order. Their form is the
+	// hub's business.
+	Events [][]byte
+}
+
+// Commit is a batch that has been committed.
+type Commit struct {
+	Position Position
+	Writes   []Write
+	Events   [][]byte
+}
+
+// Event is an entry of the event log.
+type Event struct {
+	Position Position // of the commit it came with
+	Index    int      // among the events of that commit
+	Body     []byte
+}
+
+// View is a consistent picture of the store: every commit up to Position and
+// none after. It must be closed. What it returns must not be changed, and is
+// valid until the View is closed.
+type View interface {
+	Position() Position
+	// Get finds one record. ok is false if there is none.
+	Get(key []byte) (r Record, ok bool, err error)
+	// Scan walks the records with start <= key < end in key order (bytes). A
+	// nil end means to the last record. Key and value are valid only until the
+	// next step.
+	Scan(start, end []byte) iter.Seq2[Entry, error]
+	// Events walks the event log from the first event whose position is
+	// greater than after. Events that were trimmed are not there any more.
+	Events(after Position) iter.Seq2[Event, error]
+	Close() error
+}
+
+// Entry is a step of a Scan.
+type Entry struct {
+	Key []byte
+	Record
+}
+
+// Follower reads commits in order, each once. It holds every commit that it has
+// not read yet, so it must keep up: a store makes writers wait while a
+// follower is too far behind. A follower therefore never waits for a device
+// or a network.
+type Follower interface {
+	// Start is the position after which this follower reads.
+	Start() Position
+	// Next waits until there are commits that it has not returned yet, and
+	// returns them all. It ends with the context's error or ErrClosed.
+	Next(ctx context.Context) ([]Commit, error)
+	Close()
+}
+
+// Store keeps records. All methods may be called from many goroutines.
+type Store interface {
+	// View shows everything acknowledged so far.
+	View() (View, error)
+	// Submit queues b and returns. done is called once, from another
+	// goroutine: with the commit's position once the commit is durable and
+	// visible, or with ErrConflict, ErrClosed, or the failure of the medium.
+	// After a failure of the medium every later batch fails as well: what was
+	// not written must not be read. done must not block, and must not wait for
+	// another commit. Submit blocks while too many batches wait.
+	Submit(b Batch, done func(Position, error))
+	// Follow starts a follower after the newest commit. A View taken afterwards
+	// has at least everything up to Start.
+	Follow() (Follower, error)
+	// TrimEvents forgets the events up to and including position upTo. It need
+	// not be durable at once.
+	TrimEvents(upTo Position) error
+	// Close ends the store after everything submitted so far is decided.
+	Close() error
+}
+
+// CommitBatch submits b and waits for its fate. If ctx ends first, the batch may
+// still commit.
+func CommitBatch(ctx context.Context, s Store, b Batch) (Position, error) {
+	type fate struct {
+		pos Position
+		err error
+	}
+	decided := make(chan fate, 1)
+	s.Submit(b, func(pos Position, err error) { decided <- fate{pos, err} })
+	select {
+	case f := <-decided:
+		return f.pos, f.err
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}
