@@ -1,10 +1,16 @@
 package device
 
-import "time"
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"time"
+)
 
 // Status says whether an identity may connect.
 type Status string
 
+// The two states of a device. A module has none of its own: it is Enabled, and
+// may connect while its device may.
 const (
 	Enabled  Status = "enabled"
 	Disabled Status = "disabled"
@@ -13,11 +19,12 @@ const (
 // AuthenticationType says how an identity proves itself.
 type AuthenticationType string
 
+// The ways to prove an identity (service-rest-api sheet, 1.3).
 const (
-	SAS                  AuthenticationType = "sas"
-	SelfSigned           AuthenticationType = "selfSigned"
-	CertificateAuthority AuthenticationType = "certificateAuthority"
-	None                 AuthenticationType = "none"
+	SAS                  AuthenticationType = "sas"                  // a token signed with a symmetric key
+	SelfSigned           AuthenticationType = "selfSigned"           // a certificate with a registered thumbprint
+	CertificateAuthority AuthenticationType = "certificateAuthority" // a certificate of a registered authority
+	None                 AuthenticationType = "none"                 // system modules before the edge runtime adopts them
 )
 
 // Authentication is how an identity proves itself. Keys are base64 text, as
@@ -41,7 +48,22 @@ type Identity struct {
 	StatusUpdatedTime time.Time // zero if the status was never changed
 	Authentication    Authentication
 	IoTEdge           bool
-	DeviceScope       string
-	ParentScopes      []string
-	ManagedBy         string // modules only
+	DeviceScope       string   // of an edge device its own, of a leaf its parent's
+	ParentScopes      []string // none or one
+	ManagedBy         string   // modules only
+}
+
+// FillKeys gives an identity of type SAS two fresh keys if it has none.
+func (i *Identity) FillKeys() {
+	a := &i.Authentication
+	if a.Type == SAS && a.PrimaryKey == "" && a.SecondaryKey == "" {
+		a.PrimaryKey, a.SecondaryKey = NewKey(), NewKey()
+	}
+}
+
+// NewKey is a fresh symmetric key: 32 random bytes in base64.
+func NewKey() string {
+	var b [32]byte
+	rand.Read(b[:])
+	return base64.StdEncoding.EncodeToString(b[:])
 }

@@ -29,6 +29,7 @@ const (
 	DeserializationError            Code = 400012
 	BulkRegistryOperationFailure    Code = 400013
 	ConnectionClosedOnNewConnection Code = 400027
+	InvalidDeviceScope              Code = 400028
 	CannotRegisterModuleToModule    Code = 400301
 	IotHubUnauthorizedAccess        Code = 401002
 	IotHubUnauthorized              Code = 401003
@@ -65,6 +66,7 @@ var names = map[Code]string{
 	DeserializationError:            "DeserializationError",
 	BulkRegistryOperationFailure:    "BulkRegistryOperationFailure",
 	ConnectionClosedOnNewConnection: "ConnectionForcefullyClosedOnNewConnection",
+	InvalidDeviceScope:              "InvalidDeviceScope",
 	CannotRegisterModuleToModule:    "CannotRegisterModuleToModule",
 	IotHubUnauthorizedAccess:        "IotHubUnauthorizedAccess",
 	IotHubUnauthorized:              "IotHubUnauthorized",
