@@ -32,6 +32,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"iter"
 )
 
@@ -52,14 +53,19 @@ func NewRevision() Revision {
 var (
 	// ErrConflict is given to a batch one of whose expectations did not hold.
 	ErrConflict = errors.New("store: record has changed")
-	// ErrClosed is given to a batch or follower that comes after Close.
+	// ErrClosed is given to a batch or follower that comes after Close, and by
+	// a View that has been closed.
 	ErrClosed = errors.New("store: closed")
+	// ErrInvalid is given (wrapped, with the reason) to a batch that breaks a
+	// limit or writes a record at revision 0.
+	ErrInvalid = errors.New("store: batch is not valid")
 )
 
 // Limits of a batch. Larger ones are the caller's mistake; they're refused.
 const (
-	MaxKey    = 1 << 10 // bytes
-	MaxRecord = 1 << 20 // bytes of one value or event
+	MaxKey    = 1 << 10  // bytes; the least is 1
+	MaxRecord = 1 << 20  // bytes of one value or event
+	MaxBatch  = 16 << 20 // bytes of a whole batch, as Size counts them
 )
 
 // Record is what stands under a key.
@@ -92,6 +98,65 @@ type Batch struct {
 	Events [][]byte
 }
 
+// itemCost is what each expectation, write and event counts on top of its
+// bytes, so that a batch of many empty things is not free.
+const itemCost = 64
+
+// Size is what b takes of the space that batches wait in, in bytes.
+func (b *Batch) Size() int {
+	n := itemCost * (len(b.Expect) + len(b.Writes) + len(b.Events))
+	for i := range b.Expect {
+		n += len(b.Expect[i].Key)
+	}
+	for i := range b.Writes {
+		n += len(b.Writes[i].Key) + len(b.Writes[i].Value)
+	}
+	for _, e := range b.Events {
+		n += len(e)
+	}
+	return n
+}
+
+// Barrier tells whether b changes nothing.
+func (b *Batch) Barrier() bool { return len(b.Writes) == 0 && len(b.Events) == 0 }
+
+// Check tells whether b keeps the limits. Its error wraps ErrInvalid. Stores
+// call it; writers need not.
+func (b *Batch) Check() error {
+	for i := range b.Expect {
+		if err := checkKey(b.Expect[i].Key); err != nil {
+			return err
+		}
+	}
+	for i := range b.Writes {
+		w := &b.Writes[i]
+		switch err := checkKey(w.Key); {
+		case err != nil:
+			return err
+		case len(w.Value) > MaxRecord:
+			return fmt.Errorf("%w: value of %d bytes under %.60q, at most %d may be", ErrInvalid, len(w.Value), w.Key, MaxRecord)
+		case w.Value != nil && w.Revision == 0:
+			return fmt.Errorf("%w: record %.60q would have revision 0, which means no record", ErrInvalid, w.Key)
+		}
+	}
+	for _, e := range b.Events {
+		if len(e) > MaxRecord {
+			return fmt.Errorf("%w: event of %d bytes, at most %d may be", ErrInvalid, len(e), MaxRecord)
+		}
+	}
+	if n := b.Size(); n > MaxBatch {
+		return fmt.Errorf("%w: %d bytes together, at most %d may be", ErrInvalid, n, MaxBatch)
+	}
+	return nil
+}
+
+func checkKey(key []byte) error {
+	if len(key) == 0 || len(key) > MaxKey {
+		return fmt.Errorf("%w: key of %d bytes, 1 to %d may be", ErrInvalid, len(key), MaxKey)
+	}
+	return nil
+}
+
 // Commit is a batch that has been committed.
 type Commit struct {
 	Position Position
@@ -107,7 +172,8 @@ type Event struct {
 }
 
 // View is a consistent picture of the store: every commit up to Position and
-// none after. It must be closed. What it returns must not be changed, and is
+// none after. It must be closed, and closing it again does no harm. Many
+// goroutines may read one View. What it returns must not be changed, and is
 // valid until the View is closed.
 type View interface {
 	Position() Position
@@ -132,13 +198,17 @@ type Entry struct {
 // Follower reads commits in order, each once. It holds every commit that it has
 // not read yet, so it must keep up: a store makes writers wait while a
 // follower is too far behind. A follower therefore never waits for a device
-// or a network.
+// or a network, and never for a commit of its own: that commit might be waiting
+// for the follower.
 type Follower interface {
 	// Start is the position after which this follower reads.
 	Start() Position
 	// Next waits until there are commits that it has not returned yet, and
-	// returns them all. It ends with the context's error or ErrClosed.
+	// returns them all. It ends with the context's error, or with ErrClosed
+	// once the follower is closed, or the store is and nothing is left to read.
+	// Commits are shared with other followers and must not be changed.
 	Next(ctx context.Context) ([]Commit, error)
+	// Close forgets what was not read, and frees writers that wait for it.
 	Close()
 }
 
@@ -150,16 +220,19 @@ type Store interface {
 	// goroutine: with the commit's position once the commit is durable and
 	// visible, or with ErrConflict, ErrClosed, or the failure of the medium.
 	// After a failure of the medium every later batch fails as well: what was
-	// not written must not be read. done must not block, and must not wait for
-	// another commit. Submit blocks while too many batches wait.
+	// not written must not be read. done must not block: it must not wait for
+	// another commit, nor call Submit, which blocks while too many batches wait.
+	// The order of calls that overlap in time is not defined.
 	Submit(b Batch, done func(Position, error))
 	// Follow starts a follower after the newest commit. A View taken afterwards
 	// has at least everything up to Start.
 	Follow() (Follower, error)
-	// TrimEvents forgets the events up to and including position upTo. It need
-	// not be durable at once.
+	// TrimEvents forgets the events up to and including position upTo, as far
+	// as they are committed, and returns when later Views lack them. It need not
+	// be durable at once. Like Submit it must not be called from done.
 	TrimEvents(upTo Position) error
-	// Close ends the store after everything submitted so far is decided.
+	// Close ends the store after everything submitted so far is decided. Views
+	// must be closed before: Close may wait for them.
 	Close() error
 }
 
