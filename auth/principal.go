@@ -17,11 +17,15 @@ import (
 // Permission is a set of rights of a shared access policy.
 type Permission uint8
 
+// The rights (messaging-and-auth sheet, 8.4).
 const (
+	// RegistryRead is to read identities.
 	RegistryRead Permission = 1 << iota
-	// RegistryWrite includes RegistryRead.
+	// RegistryWrite is to write identities. It includes RegistryRead.
 	RegistryWrite
+	// ServiceConnect is to do everything else a back end does.
 	ServiceConnect
+	// DeviceConnect is to act as a device.
 	DeviceConnect
 )
 
@@ -56,6 +60,9 @@ type Principal struct {
 	Permissions Permission
 	// ID is the identity that a device-side caller acts as. Zero for back ends.
 	ID device.ID
+	// IdentityEtag is the etag of the device's identity at the moment when its
+	// token was verified.
+	IdentityEtag string
 	// Expires is when the token ends.
 	Expires time.Time
 }

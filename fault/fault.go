@@ -116,7 +116,19 @@ type Error struct {
 // cause's text becomes part of the message.
 func New(code Code, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
-	return &Error{Code: code, Message: err.Error(), cause: errors.Unwrap(err)}
+	e := &Error{Code: code, Message: err.Error()}
+	switch err.(type) {
+	case interface{ Unwrap() error }, interface{ Unwrap() []error }:
+		e.cause = err
+	}
+	return e
+}
+
+// Because gives e a cause that only the log may see: unlike the %w of [New] it
+// leaves the message alone. It returns e.
+func (e *Error) Because(cause error) *Error {
+	e.cause = cause
+	return e
 }
 
 func (e *Error) Error() string { return e.Message }
