@@ -1,0 +1,124 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+
+	"github.com/hubtwin/hubtwin/auth"
+	"github.com/hubtwin/hubtwin/device"
+	"github.com/hubtwin/hubtwin/fault"
+	"github.com/hubtwin/hubtwin/twin"
+)
+
+// BulkError is one item of a bulk request that failed.
+type BulkError struct {
+	ID        device.ID
+	Operation device.ImportMode
+	Fault     *fault.Error
+}
+
+// Bulk carries out the items, each by itself: those that can be done are done.
+// It returns the failures, in the order of the items.
+func (h *Hub) Bulk(ctx context.Context, who auth.Principal, items []device.BulkItem) ([]BulkError, error) {
+	if err := who.May(auth.RegistryWrite); err != nil {
+		return nil, err
+	}
+	// All at once, so that they share an fsync. ParseBulk bounds their number.
+	outcomes := make([]error, len(items))
+	var done sync.WaitGroup
+	for i := range items {
+		done.Go(func() { outcomes[i] = h.bulkItem(ctx, items[i]) })
+	}
+	done.Wait()
+	var failed []BulkError
+	for i, err := range outcomes {
+		if err != nil {
+			failed = append(failed, BulkError{ID: items[i].Identity.ID, Operation: items[i].Mode, Fault: fault.Of(err)})
+		}
+	}
+	return failed, nil
+}
+
+func (h *Hub) bulkItem(ctx context.Context, item device.BulkItem) error {
+	if item.Err != nil {
+		return item.Err
+	}
+	id := item.Identity.ID
+	switch item.Mode {
+	case device.BulkCreate:
+		return h.bulkPut(ctx, item, putNew, "")
+	case device.BulkUpdate:
+		return h.bulkPut(ctx, item, putExisting, Any)
+	case device.BulkUpdateIfMatchEtag:
+		return h.bulkPut(ctx, item, putExisting, mustMatch(item.Etag))
+	case device.BulkCreateOrUpdate:
+		return h.bulkPut(ctx, item, putAny, Any)
+	case device.BulkCreateOrUpdateIfMatch:
+		return h.bulkPut(ctx, item, putAny, mustMatch(item.Etag))
+	case device.BulkDelete:
+		return h.delete(ctx, id, Any)
+	case device.BulkDeleteIfMatchEtag:
+		return h.delete(ctx, id, mustMatch(item.Etag))
+	case device.BulkUpdateTwin:
+		return h.bulkTwin(ctx, item, Any)
+	case device.BulkUpdateTwinIfMatchEtag:
+		return h.bulkTwin(ctx, item, mustMatch(item.TwinEtag))
+	}
+	return fault.New(fault.ArgumentInvalid, "importMode %q is not known", item.Mode)
+}
+
+// mustMatch is the condition of the …IfMatchETag modes: an item without an etag
+// matches nothing.
+func mustMatch(etag string) Condition {
+	if etag == "" {
+		return `""`
+	}
+	return Condition(etag)
+}
+
+func (h *Hub) bulkPut(ctx context.Context, item device.BulkItem, mode putMode, c Condition) error {
+	content, err := twinContent(item)
+	if err != nil {
+		return err
+	}
+	_, err = h.put(ctx, item.Identity, mode, c, content)
+	return err
+}
+
+func (h *Hub) bulkTwin(ctx context.Context, item device.BulkItem, c Condition) error {
+	body, err := twinBody(item)
+	if err != nil {
+		return err
+	}
+	p, err := twin.ParsePatch(body, twin.Rules{})
+	if err != nil {
+		return err
+	}
+	_, err = h.mergeTwin(ctx, item.Identity.ID, p, c)
+	return err
+}
+
+// twinContent is the twin data that an identity item brings along, or nil.
+func twinContent(item device.BulkItem) (*twin.Replacement, error) {
+	if item.Tags == nil && item.Desired == nil {
+		return nil, nil
+	}
+	body, err := twinBody(item)
+	if err != nil {
+		return nil, err
+	}
+	return twin.ParseReplacement(body, twin.Rules{})
+}
+
+// twinBody puts the twin data of an item into the form of a twin request.
+func twinBody(item device.BulkItem) ([]byte, error) {
+	var body struct {
+		Tags       json.RawMessage `json:"tags,omitempty"`
+		Properties struct {
+			Desired json.RawMessage `json:"desired,omitempty"`
+		} `json:"properties"`
+	}
+	body.Tags, body.Properties.Desired = item.Tags, item.Desired
+	return json.Marshal(body)
+}

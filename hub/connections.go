@@ -1,0 +1,275 @@
+package hub
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hubtwin/hubtwin/auth"
+	"github.com/hubtwin/hubtwin/device"
+	"github.com/hubtwin/hubtwin/fault"
+	"github.com/hubtwin/hubtwin/presence"
+	"github.com/hubtwin/hubtwin/store"
+	"github.com/hubtwin/hubtwin/twin"
+)
+
+// MaxSubscriptions bounds the topic filters that one identity may keep.
+const MaxSubscriptions = 32
+
+// Connection is a device or module that is connected to the hub. Its front end
+// makes one with Connect and must Close it.
+//
+// Methods that take a done function return at once. Their done functions are
+// called in the order of the calls, each after what it answers is durable; they
+// run on goroutines of the hub and must not block. So a device may have many
+// requests in flight, they share an fsync, and answers leave in order. All
+// calls must come from one goroutine, the one that reads from the device.
+type Connection struct {
+	hub  *Hub
+	id   device.ID
+	head *head
+	link *presence.Link
+
+	// Subscriptions are those kept from earlier connections.
+	Subscriptions []Subscription
+	// Resumed tells whether there was a kept session.
+	Resumed bool
+	// Position is that of the commit by which the connection began. Changes
+	// after it must be announced.
+	Position uint64
+
+	mu          sync.Mutex
+	outstanding int // calls whose done function has not returned yet
+}
+
+// Connect takes a device that has proved who it is into the hub. An older
+// connection of the same identity is closed. With clean, subscriptions kept
+// from earlier connections are forgotten. It returns when the fact is durable.
+func (h *Hub) Connect(ctx context.Context, who auth.Principal, d presence.Device, clean bool, modelID string) (*Connection, error) {
+	id := who.ID
+	if err := who.MayActAs(id); err != nil {
+		return nil, err
+	}
+	link := &presence.Link{ID: id, Device: d, Since: now()}
+	c := &Connection{hub: h, id: id, link: link}
+	var displaced *presence.Link
+	// The table changes inside the step, under the head's lock: so the order of
+	// connects and disconnects in the table is that of their commits.
+	s, pos, err := h.heads.update(ctx, id, func(old *state) (*state, [][]byte, error) {
+		if err := mayConnect(old, who); err != nil {
+			return nil, nil, err
+		}
+		next := *old
+		next.connection = &connectionRecord{Connected: true, Epoch: h.epoch, Since: link.Since, Activity: link.Since, ModelID: modelID}
+		c.Resumed = old.subscriptions != nil && !clean
+		switch {
+		case clean:
+			next.subscriptions = nil
+		case old.subscriptions == nil:
+			next.subscriptions = []Subscription{} // a session with nothing in it yet
+		}
+		if first := h.table.Enter(link); first != nil && first != link {
+			displaced = first
+		}
+		return &next, [][]byte{Event{Kind: Connected, ID: id, Time: link.Since}.encode()}, nil
+	})
+	if displaced != nil {
+		displaced.Device.Close(fault.New(fault.ConnectionClosedOnNewConnection, "%q has connected anew", id))
+	}
+	if err != nil {
+		h.table.Leave(link)
+		return nil, err
+	}
+	c.head = h.heads.acquire(id)
+	c.Subscriptions, c.Position = s.subscriptions, uint64(pos)
+	return c, nil
+}
+
+// mayConnect decides again, at the moment of the commit, what the verifier
+// decided a moment earlier: the identity may have changed in between.
+func mayConnect(s *state, who auth.Principal) error {
+	switch {
+	case !s.registered():
+		return notRegistered(who.ID)
+	case s.identity.Status == device.Disabled:
+		return fault.New(fault.DeviceDisabled, "device %q is disabled", who.ID)
+	case who.IdentityEtag != s.identity.Etag:
+		return fault.New(fault.ServiceUnavailable, "the identity of %q has just changed; try again", who.ID)
+	}
+	return nil
+}
+
+// Touch notes activity of the device.
+func (c *Connection) Touch(at time.Time) { c.link.Touch(at) }
+
+// Close takes the connection out of the hub. It returns at once.
+func (c *Connection) Close() {
+	defer c.head.release()
+	at := now()
+	err := c.hub.heads.change(c.head, func(old *state) (*state, [][]byte, error) {
+		// If another connection has taken over, the device is still connected;
+		// if the identity is gone, there is nothing to note.
+		if !c.hub.table.Leave(c.link) || !old.registered() || old.connection == nil {
+			return old, nil, nil
+		}
+		next := *old
+		r := *old.connection
+		r.Connected, r.Since, r.Activity = false, at, c.link.LastActivity()
+		next.connection = &r
+		return &next, [][]byte{Event{Kind: Disconnected, ID: c.id, Time: at}.encode()}, nil
+	}, func(*state, store.Position, error) {})
+	if err != nil {
+		c.hub.table.Leave(c.link)
+		c.hub.log.Warn("note the disconnect", slog.String("device", c.id.String()), slog.Any("error", err))
+	}
+}
+
+// Twin reads the device's own twin. It sees every change that the device made
+// on this connection before it asked, and every change that was announced.
+func (c *Connection) Twin(done func(*twin.Twin, error)) {
+	c.inOrder(func() {
+		s, err := c.hub.heads.readHead(c.head)
+		switch {
+		case err != nil:
+			done(nil, err)
+		case !s.registered():
+			done(nil, notRegistered(c.id))
+		default:
+			done(s.twin, nil)
+		}
+	})
+}
+
+// AnyVersion makes Report unconditional.
+const AnyVersion int64 = -1
+
+// Report merges a patch into the reported properties and gives their new
+// version. If base is not AnyVersion, the reported properties must be at that
+// version.
+func (c *Connection) Report(body []byte, rules twin.Rules, base int64, done func(version int64, err error)) {
+	p, err := twin.ParseReported(body, rules)
+	if err != nil {
+		c.inOrder(func() { done(0, err) })
+		return
+	}
+	c.change(func(old *state) (*state, [][]byte, error) {
+		if !old.registered() {
+			return nil, nil, notRegistered(c.id)
+		}
+		if at := old.twin.ReportedVersion(); base != AnyVersion && base != at {
+			return nil, nil, fault.New(fault.PreconditionFailed, "the reported properties are at version %d, not %d", at, base)
+		}
+		return applyTwin(c.id, old, func(t *twin.Twin) (*twin.Twin, *twin.Change, error) { return t.Report(p, now()) })
+	}, func(s *state, err error) {
+		if err != nil {
+			done(0, err)
+			return
+		}
+		done(s.twin.ReportedVersion(), nil)
+	})
+}
+
+// Subscribe keeps subscriptions: a filter that is there already gets the new
+// QoS. since is a position before the subscription: changes after it must be
+// announced from now on.
+func (c *Connection) Subscribe(subs []Subscription, done func(err error)) (since uint64) {
+	v, err := c.hub.store.View()
+	if err == nil {
+		since = uint64(v.Position())
+		err = v.Close()
+	}
+	if err != nil {
+		c.inOrder(func() { done(outcome(err)) })
+		return 0
+	}
+	c.change(func(old *state) (*state, [][]byte, error) {
+		if !old.registered() {
+			return nil, nil, notRegistered(c.id)
+		}
+		next := *old
+		next.subscriptions = merged(old.subscriptions, subs)
+		if len(next.subscriptions) > MaxSubscriptions {
+			return nil, nil, fault.New(fault.IotHubQuotaExceeded, "%q has more than %d subscriptions", c.id, MaxSubscriptions)
+		}
+		return &next, nil, nil
+	}, func(_ *state, err error) { done(err) })
+	return since
+}
+
+// Unsubscribe forgets subscriptions. Filters that are not there are ignored.
+func (c *Connection) Unsubscribe(filters []string, done func(err error)) {
+	c.change(func(old *state) (*state, [][]byte, error) {
+		next := *old
+		next.subscriptions = []Subscription{}
+		for _, s := range old.subscriptions {
+			if !slices.Contains(filters, s.Filter) {
+				next.subscriptions = append(next.subscriptions, s)
+			}
+		}
+		if len(next.subscriptions) == len(old.subscriptions) {
+			return old, nil, nil
+		}
+		return &next, nil, nil
+	}, func(_ *state, err error) { done(err) })
+}
+
+// change is heads.change on this connection's head, counted and in order.
+func (c *Connection) change(f step, done func(*state, error)) {
+	c.begin()
+	err := c.hub.heads.change(c.head, f, func(s *state, _ store.Position, err error) {
+		done(s, outcome(err))
+		c.end()
+	})
+	if err != nil {
+		// Refused before it got to the store: the refusal waits its turn.
+		c.end()
+		c.inOrder(func() { done(nil, outcome(err)) })
+	}
+}
+
+// inOrder calls f after the done functions of all earlier calls: at once if
+// there are none to wait for.
+func (c *Connection) inOrder(f func()) {
+	c.mu.Lock()
+	idle := c.outstanding == 0
+	c.outstanding++
+	c.mu.Unlock()
+	if idle {
+		f()
+		c.end()
+		return
+	}
+	c.hub.store.Submit(store.Batch{}, func(store.Position, error) {
+		f()
+		c.end()
+	})
+}
+
+func (c *Connection) begin() {
+	c.mu.Lock()
+	c.outstanding++
+	c.mu.Unlock()
+}
+
+func (c *Connection) end() {
+	c.mu.Lock()
+	c.outstanding--
+	c.mu.Unlock()
+}
+
+func merged(old, add []Subscription) []Subscription {
+	next := append(make([]Subscription, 0, len(old)+len(add)), old...)
+add:
+	for _, s := range add {
+		for i := range next {
+			if next[i].Filter == s.Filter {
+				next[i].QoS = s.QoS
+				continue add
+			}
+		}
+		next = append(next, s)
+	}
+	return next
+}

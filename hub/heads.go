@@ -1,0 +1,264 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+
+	"github.com/hubtwin/hubtwin/device"
+	"github.com/hubtwin/hubtwin/fault"
+	"github.com/hubtwin/hubtwin/store"
+)
+
+// A head is the end of one identity's chain of states.
+//
+//	durable ──▶ pending ──▶ pending ──▶ newest
+//	readers                             the next change builds here
+//
+// Under mu a change reads newest, computes the next state, submits the
+// difference, and makes the next state the newest. When the store has it on
+// disk, the state becomes the durable one. The store decides batches in the
+// order of Submit and calls back in that order, so durable walks along the
+// chain and never back. If a link of the chain fails, its successors conflict
+// in the store (each expects its predecessor's revisions), and the head is
+// stale: it is loaded again before the next change.
+type head struct {
+	id device.ID
+
+	mu     sync.Mutex
+	newest *state // nil: not loaded
+
+	durable atomic.Pointer[state] // nil: not loaded
+	pending atomic.Int64          // submitted and not decided
+	stale   atomic.Bool           // a link failed: newest is not to be trusted
+
+	// users pins the head in its shard. It rises under the shard's lock only,
+	// so a head without users may be dropped there.
+	users    atomic.Int64
+	cost     atomic.Int64
+	recently atomic.Bool
+}
+
+// heads is a bounded cache of heads. A head that somebody uses, or that has
+// pending changes, stays; others may be dropped at any time.
+type heads struct {
+	store  store.Store
+	seed   maphash.Seed
+	shards [64]shard
+	budget int64 // bytes for each shard
+}
+
+type shard struct {
+	mu    sync.Mutex
+	heads map[device.ID]*head
+	cost  int64
+}
+
+func newHeads(s store.Store, budget int64) *heads {
+	hs := &heads{store: s, seed: maphash.MakeSeed()}
+	hs.budget = budget / int64(len(hs.shards))
+	for i := range hs.shards {
+		hs.shards[i].heads = map[device.ID]*head{}
+	}
+	return hs
+}
+
+// acquire gives the head of id, pinned. The caller releases it.
+func (hs *heads) acquire(id device.ID) *head {
+	sh := &hs.shards[maphash.Comparable(hs.seed, id)%uint64(len(hs.shards))]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	hd := sh.heads[id]
+	if hd == nil {
+		if sh.cost > hs.budget {
+			sh.evict(hs.budget * 7 / 8)
+		}
+		hd = &head{id: id}
+		sh.heads[id] = hd
+	}
+	// What the head costs is known once it is loaded; settle the difference now.
+	if d := hd.cost.Load(); d != 0 {
+		hd.cost.Add(-d)
+		sh.cost += d
+	}
+	hd.recently.Store(true)
+	hd.users.Add(1)
+	return hd
+}
+
+func (hd *head) release() { hd.users.Add(-1) }
+
+// evict drops heads that nobody uses until the shard costs at most budget. A
+// head used since the last round gets a second chance. Map order is random
+// enough to be fair.
+func (sh *shard) evict(budget int64) {
+	for range 2 {
+		for id, hd := range sh.heads {
+			if sh.cost <= budget {
+				return
+			}
+			if hd.users.Load() > 0 || hd.recently.Swap(false) {
+				continue
+			}
+			if s := hd.durable.Load(); s != nil {
+				sh.cost -= int64(s.footprint()) - hd.cost.Load()
+			}
+			delete(sh.heads, id)
+		}
+	}
+}
+
+// load makes sure that newest is there. The caller holds hd.mu.
+func (hs *heads) load(hd *head) error {
+	if hd.newest != nil && !hd.stale.Load() {
+		return nil
+	}
+	// A stale head's links have all failed or will; what the store shows once
+	// they are decided is the truth.
+	if hd.stale.Load() && hd.pending.Load() > 0 {
+		return fault.New(fault.ServiceUnavailable, "an earlier change of %q has just failed; try again", hd.id)
+	}
+	s, err := readState(hs.store, hd.id)
+	if err != nil {
+		return fmt.Errorf("load %q: %w", hd.id, err)
+	}
+	hd.stale.Store(false)
+	hd.newest = s
+	hd.setDurable(s)
+	return nil
+}
+
+func (hd *head) setDurable(s *state) {
+	old := hd.durable.Swap(s)
+	d := int64(s.footprint())
+	if old != nil {
+		d -= int64(old.footprint())
+	}
+	hd.cost.Add(d)
+}
+
+func readState(st store.Store, id device.ID) (*state, error) {
+	v, err := st.View()
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	s := new(state)
+	prefix := keyPrefix(id)
+	for e, err := range v.Scan(prefix, afterPrefix(prefix)) {
+		if err != nil {
+			return nil, err
+		}
+		if err := s.setPart(e.Key[len(e.Key)-1], e.Record); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// read gives the durable state of id: what everybody was told and nothing else.
+func (hs *heads) read(id device.ID) (*state, error) {
+	hd := hs.acquire(id)
+	defer hd.release()
+	return hs.readHead(hd)
+}
+
+func (hs *heads) readHead(hd *head) (*state, error) {
+	if s := hd.durable.Load(); s != nil {
+		return s, nil
+	}
+	hd.mu.Lock()
+	defer hd.mu.Unlock()
+	if err := hs.load(hd); err != nil {
+		return nil, err
+	}
+	return hd.durable.Load(), nil
+}
+
+// step computes the next state of an identity from its newest one, with the
+// events that tell of it. It returns old itself if nothing changes. It runs
+// under the head's lock and may run again on what somebody else left.
+type step func(old *state) (next *state, events [][]byte, err error)
+
+// change applies f to the newest state of hd. If it returns an error, nothing
+// was submitted and done is not called. Otherwise the store calls done once,
+// from another goroutine: with the state that the answer may show, after that
+// state is durable, or with the store's error. done must not block.
+func (hs *heads) change(hd *head, f step, done func(*state, store.Position, error)) error {
+	hd.mu.Lock()
+	defer hd.mu.Unlock()
+	if err := hs.load(hd); err != nil {
+		return err
+	}
+	old := hd.newest
+	next, events, err := f(old)
+	if err != nil {
+		return err
+	}
+	// A step that changed nothing still answers with a state that may not be
+	// durable yet: its empty batch waits for those before it.
+	var b store.Batch
+	if next != old {
+		if err := old.commitTo(&b, hd.id, next); err != nil {
+			return err
+		}
+		b.Events = events
+		hd.newest = next
+	}
+	hd.pending.Add(1)
+	hd.users.Add(1)
+	hs.store.Submit(b, func(pos store.Position, err error) {
+		if err != nil {
+			hd.stale.Store(true)
+		} else if next != old {
+			hd.setDurable(next)
+		}
+		hd.pending.Add(-1)
+		hd.release()
+		done(next, pos, err)
+	})
+	return nil
+}
+
+// update is change for callers that wait. A conflict means that an earlier
+// link failed: it tries again on what is there now.
+func (hs *heads) update(ctx context.Context, id device.ID, f step) (*state, store.Position, error) {
+	hd := hs.acquire(id)
+	defer hd.release()
+	type result struct {
+		s   *state
+		pos store.Position
+		err error
+	}
+	for try := 0; ; try++ {
+		decided := make(chan result, 1)
+		if err := hs.change(hd, f, func(s *state, pos store.Position, err error) { decided <- result{s, pos, err} }); err != nil {
+			return nil, 0, err
+		}
+		select {
+		case r := <-decided:
+			if errors.Is(r.err, store.ErrConflict) && try < 3 {
+				continue
+			}
+			return r.s, r.pos, outcome(r.err)
+		case <-ctx.Done():
+			return nil, 0, ctx.Err()
+		}
+	}
+}
+
+// outcome translates what a store says into what a caller can act on.
+func outcome(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, store.ErrClosed):
+		return fault.New(fault.ServiceUnavailable, "the hub is shutting down: %w", err)
+	case errors.Is(err, store.ErrConflict):
+		return fault.New(fault.ServiceUnavailable, "the change met another one; try again: %w", err)
+	}
+	return err
+}

@@ -1,0 +1,120 @@
+package hub
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/hubtwin/hubtwin/auth"
+	"github.com/hubtwin/hubtwin/presence"
+	"github.com/hubtwin/hubtwin/store"
+)
+
+// Config is what a hub needs.
+type Config struct {
+	Store store.Store
+	Log   *slog.Logger
+	// CacheBytes bounds the memory for decoded twins; 0 means 256 MiB.
+	CacheBytes int64
+	// KeepEvents is how many of the newest commits keep their events in the
+	// event log; 0 means 1,000,000.
+	KeepEvents uint64
+}
+
+// Hub carries out use cases. All methods may be called from many goroutines.
+// Errors that a caller can act on are *fault.Error.
+type Hub struct {
+	store  store.Store
+	log    *slog.Logger
+	heads  *heads
+	table  presence.Table
+	keep   uint64
+	secret [32]byte // seals continuation tokens
+	epoch  uint64   // counts the runs of the hub on this store
+
+	policies map[string]auth.Policy
+
+	stop      context.CancelFunc
+	followers sync.WaitGroup
+}
+
+// Open readies a hub on c.Store: it makes what a new store lacks (shared access
+// policies with fresh keys, a secret) and starts the followers. Close it before
+// the store.
+func Open(ctx context.Context, c Config) (*Hub, error) {
+	if c.CacheBytes == 0 {
+		c.CacheBytes = 256 << 20
+	}
+	if c.KeepEvents == 0 {
+		c.KeepEvents = 1_000_000
+	}
+	h := &Hub{store: c.Store, log: c.Log, keep: c.KeepEvents, heads: newHeads(c.Store, c.CacheBytes)}
+	if err := h.openSettings(ctx); err != nil {
+		return nil, fmt.Errorf("open hub: %w", err)
+	}
+	follower, err := c.Store.Follow()
+	if err != nil {
+		return nil, fmt.Errorf("open hub: follow commits: %w", err)
+	}
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	h.stop = stop
+	h.followers.Go(func() { h.follow(run, follower) })
+	return h, nil
+}
+
+// Close ends the followers. The front ends must have ended before.
+func (h *Hub) Close() {
+	h.stop()
+	h.followers.Wait()
+}
+
+// openSettings reads the hub's own records, or writes them on first start, and
+// counts the run.
+func (h *Hub) openSettings(ctx context.Context) error {
+	v, err := h.store.View()
+	if err != nil {
+		return err
+	}
+	defer v.Close()
+
+	var b store.Batch
+	secret, ok, err := v.Get(keySecret)
+	if err != nil {
+		return err
+	}
+	if ok {
+		copy(h.secret[:], secret.Value)
+	} else {
+		rand.Read(h.secret[:])
+		b.Writes = append(b.Writes, store.Write{Key: keySecret, Value: h.secret[:], Revision: store.NewRevision()})
+	}
+
+	epoch, ok, err := v.Get(keyEpoch)
+	if err != nil {
+		return err
+	}
+	if ok && len(epoch.Value) == 8 {
+		h.epoch = binary.BigEndian.Uint64(epoch.Value)
+	}
+	h.epoch++
+	b.Expect = append(b.Expect, store.Expectation{Key: keyEpoch, Revision: epoch.Revision})
+	b.Writes = append(b.Writes, store.Write{
+		Key: keyEpoch, Value: binary.BigEndian.AppendUint64(nil, h.epoch), Revision: store.NewRevision(),
+	})
+
+	if err := h.readPolicies(v); err != nil {
+		return err
+	}
+	if len(h.policies) == 0 {
+		h.makePolicies(&b)
+	}
+	_, err = store.CommitBatch(ctx, h.store, b)
+	return err
+}
+
+// now is the time of what happens now, in the resolution of the wire.
+func now() time.Time { return time.Now().UTC().Truncate(100 * time.Nanosecond) }

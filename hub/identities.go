@@ -1,0 +1,261 @@
+package hub
+
+import (
+	"context"
+
+	"github.com/hubtwin/hubtwin/auth"
+	"github.com/hubtwin/hubtwin/device"
+	"github.com/hubtwin/hubtwin/fault"
+	"github.com/hubtwin/hubtwin/query"
+	"github.com/hubtwin/hubtwin/twin"
+)
+
+// MaxListed is the largest number of devices that one list call returns.
+const MaxListed = 1000
+
+// IdentityDocument is an identity as back ends see it, keys included.
+type IdentityDocument struct {
+	Identity   device.Identity
+	Connection device.Connection
+}
+
+// AppendJSON appends the document in the form of the REST API.
+func (d IdentityDocument) AppendJSON(b []byte) []byte {
+	return device.AppendJSON(b, d.Identity, d.Connection)
+}
+
+func (h *Hub) identityDocument(id device.ID, s *state) IdentityDocument {
+	return IdentityDocument{Identity: *s.identity, Connection: h.connection(id, s)}
+}
+
+// Identity reads one identity.
+func (h *Hub) Identity(ctx context.Context, who auth.Principal, id device.ID) (IdentityDocument, error) {
+	if err := who.May(auth.RegistryRead); err != nil {
+		return IdentityDocument{}, err
+	}
+	s, err := h.heads.read(id)
+	if err != nil {
+		return IdentityDocument{}, err
+	}
+	if !s.registered() {
+		return IdentityDocument{}, notRegistered(id)
+	}
+	return h.identityDocument(id, s), nil
+}
+
+// Identities lists up to top devices, in the order of their ids. A top out of
+// 1…MaxListed counts as MaxListed.
+func (h *Hub) Identities(ctx context.Context, who auth.Principal, top int) ([]IdentityDocument, error) {
+	if err := who.May(auth.RegistryRead); err != nil {
+		return nil, err
+	}
+	if top < 1 || top > MaxListed {
+		top = MaxListed
+	}
+	v, err := h.store.View()
+	if err != nil {
+		return nil, outcome(err)
+	}
+	defer v.Close()
+	var list []IdentityDocument
+	for row, err := range (documents{h, v}).states("") {
+		if err != nil {
+			return nil, err
+		}
+		if row.id.IsModule() || !row.state.registered() {
+			continue
+		}
+		if list = append(list, h.identityDocument(row.id, row.state)); len(list) == top {
+			break
+		}
+	}
+	return list, nil
+}
+
+// PutIdentity creates the identity want if c is "", and otherwise replaces the
+// existing one that c allows (REST sheet, 0.4). It returns what was stored, with
+// keys generated where none were given. A new identity gets a new twin.
+func (h *Hub) PutIdentity(ctx context.Context, who auth.Principal, want device.Identity, c Condition) (IdentityDocument, error) {
+	if err := who.May(auth.RegistryWrite); err != nil {
+		return IdentityDocument{}, err
+	}
+	mode := putExisting
+	if c == "" {
+		mode = putNew
+	}
+	return h.put(ctx, want, mode, c, nil)
+}
+
+// putMode says which identities a put may meet.
+type putMode int
+
+const (
+	putNew      putMode = iota // only an id that is not registered
+	putExisting                // only one that is
+	putAny
+)
+
+// put writes an identity and, with content, the first content of its new twin.
+func (h *Hub) put(ctx context.Context, want device.Identity, mode putMode, c Condition, content *twin.Replacement) (IdentityDocument, error) {
+	id := want.ID
+	if err := devicesOnly(id); err != nil {
+		return IdentityDocument{}, err
+	}
+	parent, err := h.parentOf(want)
+	if err != nil {
+		return IdentityDocument{}, err
+	}
+	s, _, err := h.heads.update(ctx, id, func(old *state) (*state, [][]byte, error) {
+		if !old.registered() {
+			if mode == putExisting {
+				return nil, nil, notRegistered(id)
+			}
+			return created(want, parent, content)
+		}
+		if mode == putNew {
+			return nil, nil, fault.New(fault.DeviceAlreadyExists, "A device with ID '%s' is already registered.", id)
+		}
+		if !c.holds(old.identity.Etag) {
+			return nil, nil, etagMoved(id, c, old.identity.Etag)
+		}
+		return replaced(old, want, parent, content)
+	})
+	if err != nil {
+		return IdentityDocument{}, err
+	}
+	return h.identityDocument(id, s), nil
+}
+
+// created makes the first state of an identity: its twin is born with it.
+func created(want device.Identity, parent *device.Identity, content *twin.Replacement) (*state, [][]byte, error) {
+	at := now()
+	identity, err := device.Create(want, parent, at)
+	if err != nil {
+		return nil, nil, err
+	}
+	t := twin.New(at)
+	if content != nil {
+		if t, _, err = t.Replace(content, at); err != nil {
+			return nil, nil, err
+		}
+	}
+	e := Event{Kind: IdentityCreated, ID: want.ID, Time: at, Body: appendTwinBody(nil, want.ID, t)}
+	return &state{identity: &identity, twin: t}, [][]byte{e.encode()}, nil
+}
+
+// replaced makes the state after a PUT of an identity that exists. With content
+// its twin is replaced in the same commit.
+func replaced(old *state, want device.Identity, parent *device.Identity, content *twin.Replacement) (*state, [][]byte, error) {
+	at := now()
+	identity, err := device.Replace(*old.identity, want, parent, at)
+	if err != nil {
+		return nil, nil, err
+	}
+	next, events := old, [][]byte(nil)
+	if content != nil {
+		next, events, err = applyTwin(want.ID, old, func(t *twin.Twin) (*twin.Twin, *twin.Change, error) { return t.Replace(content, at) })
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	withIdentity := *next
+	withIdentity.identity = &identity
+	revoked := identity.Status == device.Disabled || identity.Authentication != old.identity.Authentication
+	events = append(events, Event{Kind: IdentityUpdated, ID: want.ID, Time: at, Revoked: revoked}.encode())
+	return &withIdentity, events, nil
+}
+
+// devicesOnly refuses module ids: this version registers devices.
+func devicesOnly(id device.ID) error {
+	if id.IsModule() {
+		return fault.New(fault.InvalidOperation, "%q: this version of the hub has no module identities yet", id)
+	}
+	return nil
+}
+
+// parentOf finds the edge device that want names as its parent, or nil.
+func (h *Hub) parentOf(want device.Identity) (*device.Identity, error) {
+	id, ok := device.ScopeDevice(want.ParentScope())
+	if !ok {
+		return nil, nil
+	}
+	s, err := h.heads.read(id)
+	if err != nil {
+		return nil, err
+	}
+	return s.identity, nil
+}
+
+// DeleteIdentity removes the identity and everything that belongs to it. c must
+// not be "".
+func (h *Hub) DeleteIdentity(ctx context.Context, who auth.Principal, id device.ID, c Condition) error {
+	if err := who.May(auth.RegistryWrite); err != nil {
+		return err
+	}
+	if c == "" {
+		return fault.New(fault.PreconditionFailed, "PreconditionFailed, Etag missing: send If-Match with the etag of %q, or with *", id)
+	}
+	return h.delete(ctx, id, c)
+}
+
+func (h *Hub) delete(ctx context.Context, id device.ID, c Condition) error {
+	if err := devicesOnly(id); err != nil {
+		return err
+	}
+	_, _, err := h.heads.update(ctx, id, func(old *state) (*state, [][]byte, error) {
+		if !old.registered() {
+			return nil, nil, notRegistered(id)
+		}
+		if !c.holds(old.identity.Etag) {
+			return nil, nil, etagMoved(id, c, old.identity.Etag)
+		}
+		e := Event{Kind: IdentityDeleted, ID: id, Time: now(), Revoked: true, Body: appendTwinBody(nil, id, old.twin)}
+		return new(state), [][]byte{e.encode()}, nil
+	})
+	return err
+}
+
+func etagMoved(id device.ID, given Condition, have string) error {
+	return fault.New(fault.PreconditionFailed, "PreconditionFailed, ETag may be invalid. %q: existingVersion %q, newVersion %q", id, have, string(given))
+}
+
+// Statistics counts devices.
+type Statistics struct {
+	Total, Enabled, Disabled int64
+}
+
+// DeviceStatistics counts the registered devices by their status. It is a query:
+// whatever answers queries fast answers this fast.
+func (h *Hub) DeviceStatistics(ctx context.Context, who auth.Principal) (Statistics, error) {
+	if err := who.May(auth.RegistryRead); err != nil {
+		return Statistics{}, err
+	}
+	v, err := h.store.View()
+	if err != nil {
+		return Statistics{}, outcome(err)
+	}
+	defer v.Close()
+	var st Statistics
+	devices := &query.Query{Star: true, From: query.Devices}
+	for d, err := range (documents{h, v}).Documents(ctx, devices, "") {
+		if err != nil {
+			return Statistics{}, err
+		}
+		st.Total++
+		if status, _ := d.Lookup([]string{"status"}); status == `"enabled"` {
+			st.Enabled++
+		}
+	}
+	st.Disabled = st.Total - st.Enabled
+	return st, nil
+}
+
+// ConnectedDevices counts the devices and modules that are connected now.
+func (h *Hub) ConnectedDevices(ctx context.Context, who auth.Principal) (int64, error) {
+	if who.May(auth.RegistryRead) != nil {
+		if err := who.May(auth.ServiceConnect); err != nil {
+			return 0, err
+		}
+	}
+	return int64(h.table.Len()), nil
+}

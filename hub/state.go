@@ -1,0 +1,142 @@
+package hub
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/hubtwin/hubtwin/device"
+	"github.com/hubtwin/hubtwin/store"
+	"github.com/hubtwin/hubtwin/twin"
+)
+
+// state is all the hub knows of one identity at one moment. It is immutable:
+// a change makes a new one. The zero state is an id that is not registered.
+type state struct {
+	identity      *device.Identity
+	twin          *twin.Twin
+	connection    *connectionRecord
+	subscriptions []Subscription
+
+	revisions [4]store.Revision // of the parts, in the order of partOrder
+	sizes     [4]int            // of the stored parts, for the bound of the cache
+}
+
+var partOrder = [4]byte{partConnection, partIdentity, partSubscriptions, partTwin}
+
+// footprint is about how much memory s takes: a decoded twin is several times
+// its stored size.
+func (s *state) footprint() int {
+	n := 1 << 10
+	for _, size := range s.sizes {
+		n += 5 * size
+	}
+	return n
+}
+
+func (s *state) registered() bool { return s.identity != nil }
+
+// connectionRecord is what is kept of an identity's connection.
+type connectionRecord struct {
+	Connected bool      `json:"connected"`
+	Epoch     uint64    `json:"epoch"` // of the run of the hub that wrote it
+	Since     time.Time `json:"since"` // when Connected last changed
+	Activity  time.Time `json:"activity"`
+	ModelID   string    `json:"modelId,omitempty"`
+}
+
+// Subscription is a topic filter that a device subscribed to, kept until it
+// unsubscribes, connects with a clean session, or is deleted (device sheet,
+// rule R1).
+type Subscription struct {
+	Filter string `json:"filter"`
+	QoS    byte   `json:"qos"`
+}
+
+// setPart puts a stored record into s, which must not be shared yet.
+func (s *state) setPart(part byte, r store.Record) (err error) {
+	i := -1
+	switch part {
+	case partConnection:
+		i, s.connection = 0, new(connectionRecord)
+		err = json.Unmarshal(r.Value, s.connection)
+	case partIdentity:
+		var id device.Identity
+		i = 1
+		id, err = device.Decode(r.Value)
+		s.identity = &id
+	case partSubscriptions:
+		i = 2
+		err = json.Unmarshal(r.Value, &s.subscriptions)
+	case partTwin:
+		i = 3
+		s.twin, err = twin.Decode(r.Value)
+	default:
+		return fmt.Errorf("stored part %q is not known to this version", part)
+	}
+	if err != nil {
+		return fmt.Errorf("decode part %q: %w", part, err)
+	}
+	s.revisions[i] = r.Revision
+	s.sizes[i] = len(r.Value)
+	return nil
+}
+
+// part encodes one part of s, or gives nil if s has none.
+func (s *state) part(i int) ([]byte, error) {
+	switch {
+	case i == 0 && s.connection != nil:
+		return json.Marshal(s.connection)
+	case i == 1 && s.identity != nil:
+		return device.Encode(nil, *s.identity), nil
+	case i == 2 && s.subscriptions != nil:
+		return json.Marshal(s.subscriptions)
+	case i == 3 && s.twin != nil:
+		return s.twin.AppendBinary(make([]byte, 0, s.sizes[3]+256)), nil
+	}
+	return nil, nil
+}
+
+// changed tells which parts of next differ from s.
+func (s *state) changed(next *state) (c [4]bool) {
+	c[0] = s.connection != next.connection
+	c[1] = s.identity != next.identity
+	c[2] = !sameSubscriptions(s.subscriptions, next.subscriptions)
+	c[3] = s.twin != next.twin
+	return c
+}
+
+func sameSubscriptions(a, b []Subscription) bool {
+	if len(a) != len(b) || (a == nil) != (b == nil) {
+		return false
+	}
+	return len(a) == 0 || &a[0] == &b[0]
+}
+
+// commitTo fills b with what turns s into next, and gives next its revisions.
+// Every part that is written is also expected to be as s has it.
+func (s *state) commitTo(b *store.Batch, id device.ID, next *state) error {
+	next.revisions, next.sizes = s.revisions, s.sizes
+	for i, changed := range s.changed(next) {
+		if !changed {
+			continue
+		}
+		value, err := next.part(i)
+		if err != nil {
+			return err
+		}
+		key := keyPart(id, partOrder[i])
+		b.Expect = append(b.Expect, store.Expectation{Key: key, Revision: s.revisions[i]})
+		switch {
+		case value == nil:
+			next.revisions[i] = 0
+		case s.revisions[i] == 0:
+			next.revisions[i] = store.NewRevision()
+		default:
+			next.revisions[i] = s.revisions[i] + 1
+		}
+		next.sizes[i] = len(value)
+		b.Writes = append(b.Writes, store.Write{Key: key, Value: value, Revision: next.revisions[i]})
+	}
+	return nil
+}
