@@ -56,49 +56,56 @@ const (
 	GatewayTimeout                  Code = 504101
 )
 
-var names = map[Code]string{
-	InvalidProtocolVersion:          "InvalidProtocolVersion",
-	InvalidOperation:                "InvalidOperation",
-	ArgumentInvalid:                 "ArgumentInvalid",
-	ArgumentNull:                    "ArgumentNull",
-	IotHubFormatError:               "IotHubFormatError",
-	DeviceDefinedMultipleTimes:      "DeviceDefinedMultipleTimes",
-	DeserializationError:            "DeserializationError",
-	BulkRegistryOperationFailure:    "BulkRegistryOperationFailure",
-	ConnectionClosedOnNewConnection: "ConnectionForcefullyClosedOnNewConnection",
-	InvalidDeviceScope:              "InvalidDeviceScope",
-	CannotRegisterModuleToModule:    "CannotRegisterModuleToModule",
-	IotHubUnauthorizedAccess:        "IotHubUnauthorizedAccess",
-	IotHubUnauthorized:              "IotHubUnauthorized",
-	SystemModuleModifyUnauthorized:  "SystemModuleModifyUnauthorizedAccess",
-	IotHubQuotaExceeded:             "IotHubQuotaExceeded",
-	DeviceDisabled:                  "DeviceDisabled",
-	GenericNotFound:                 "GenericNotFound",
-	DeviceNotFound:                  "DeviceNotFound",
-	ModuleNotFound:                  "ModuleNotFound",
-	DeviceNotOnline:                 "DeviceNotOnline",
-	DeviceConnectionClosedRemotely:  "DeviceConnectionClosedRemotely",
-	GenericMethodNotAllowed:         "GenericMethodNotAllowed",
-	DeviceAlreadyExists:             "DeviceAlreadyExists",
-	ModuleAlreadyExistsOnDevice:     "ModuleAlreadyExistsOnDevice",
-	PreconditionFailed:              "PreconditionFailed",
-	MessageTooLarge:                 "MessageTooLarge",
-	TooManyDevices:                  "TooManyDevices",
-	TooManyModulesOnDevice:          "TooManyModulesOnDevice",
-	GenericUnsupportedMediaType:     "GenericUnsupportedMediaType",
-	ThrottlingException:             "ThrottlingException",
-	ServerError:                     "ServerError",
-	ServiceUnavailable:              "ServiceUnavailable",
-	ServerBusy:                      "ServerBusy",
-	GatewayTimeout:                  "GatewayTimeout",
+// entry is what the catalogue says about a code. docs/reference/errors.md shows
+// it all; its test rewrites it.
+type entry struct {
+	name string // as in the iothub-errorcode header
+	when string // when callers meet it
+}
+
+var catalogue = map[Code]entry{
+	InvalidProtocolVersion:          {"InvalidProtocolVersion", "the api-version is missing or malformed"},
+	InvalidOperation:                {"InvalidOperation", "the operation is not possible on this object"},
+	ArgumentInvalid:                 {"ArgumentInvalid", "a value breaks a rule: an id, a key, a limit, a query"},
+	ArgumentNull:                    {"ArgumentNull", "something required is missing"},
+	IotHubFormatError:               {"IotHubFormatError", "a message or its encoding can not be understood"},
+	DeviceDefinedMultipleTimes:      {"DeviceDefinedMultipleTimes", "two items of a bulk request name the same device or module"},
+	DeserializationError:            {"DeserializationError", "the body is not JSON of the expected shape"},
+	BulkRegistryOperationFailure:    {"BulkRegistryOperationFailure", "items of a bulk request failed; the body lists them"},
+	ConnectionClosedOnNewConnection: {"ConnectionForcefullyClosedOnNewConnection", "the device connected a second time, which closes its first connection"},
+	InvalidDeviceScope:              {"InvalidDeviceScope", "a device scope is unknown, or is not the device's to change"},
+	CannotRegisterModuleToModule:    {"CannotRegisterModuleToModule", "a module can only belong to a device"},
+	IotHubUnauthorizedAccess:        {"IotHubUnauthorizedAccess", "a back end's token is bad, or lacks the right"},
+	IotHubUnauthorized:              {"IotHubUnauthorized", "a device's credentials are bad"},
+	SystemModuleModifyUnauthorized:  {"SystemModuleModifyUnauthorizedAccess", "a module whose id begins with $ belongs to the hub"},
+	IotHubQuotaExceeded:             {"IotHubQuotaExceeded", "the hub has as many devices as it may"},
+	DeviceDisabled:                  {"DeviceDisabled", "the credentials are good, but the device is disabled"},
+	GenericNotFound:                 {"GenericNotFound", "there is nothing at this path"},
+	DeviceNotFound:                  {"DeviceNotFound", "the device is not registered"},
+	ModuleNotFound:                  {"ModuleNotFound", "the module is not registered"},
+	DeviceNotOnline:                 {"DeviceNotOnline", "the device is not connected, and did not connect in time"},
+	DeviceConnectionClosedRemotely:  {"DeviceConnectionClosedRemotely", "the device closed its connection before it answered"},
+	GenericMethodNotAllowed:         {"GenericMethodNotAllowed", "the path exists, but not with this HTTP method"},
+	DeviceAlreadyExists:             {"DeviceAlreadyExists", "the device is registered already"},
+	ModuleAlreadyExistsOnDevice:     {"ModuleAlreadyExistsOnDevice", "the module is registered already"},
+	PreconditionFailed:              {"PreconditionFailed", "the etag given is missing or stale"},
+	MessageTooLarge:                 {"MessageTooLarge", "a message or body exceeds its limit"},
+	TooManyDevices:                  {"TooManyDevices", "a bulk request has more than 100 items"},
+	TooManyModulesOnDevice:          {"TooManyModulesOnDevice", "the device has as many modules as it may"},
+	GenericUnsupportedMediaType:     {"GenericUnsupportedMediaType", "the Content-Type of the body is not understood"},
+	ThrottlingException:             {"ThrottlingException", "the caller is faster than its limit; try again later"},
+	ServerError:                     {"ServerError", "the hub failed; its log says why"},
+	ServiceUnavailable:              {"ServiceUnavailable", "the hub can not answer now; try again"},
+	ServerBusy:                      {"ServerBusy", "the hub has too much to do; try again"},
+	GatewayTimeout:                  {"GatewayTimeout", "the device did not answer in time"},
 }
 
 // Name is the symbolic name of the iothub-errorcode header.
 func (c Code) Name() string {
-	if n, ok := names[c]; ok {
-		return n
+	if e, ok := catalogue[c]; ok {
+		return e.name
 	}
-	return names[ServerError]
+	return catalogue[ServerError].name
 }
 
 // Status is the HTTP status of the code: its first three digits.
