@@ -1,0 +1,229 @@
+package twin
+
+import (
+	"encoding/binary"
+	"errors"
+)
+
+// ErrStoredForm is given by [Decode] for bytes that no twin was stored as.
+var ErrStoredForm = errors.New("twin: damaged stored form")
+
+// binaryVersion is the first byte of the stored form, which docs/formats/twin.md
+// draws.
+const binaryVersion = 1
+
+// The lowest bits of a node's head.
+const (
+	headObject = 1 << iota // the rest of the head counts members, else bytes of text
+	headSame               // the stamp is that of the node before
+	headBits   = 2
+)
+
+// AppendBinary appends the stored form of the twin.
+func (t *Twin) AppendBinary(dst []byte) []byte {
+	dst = append(dst, binaryVersion)
+	dst = binary.AppendUvarint(dst, uint64(t.etag))
+	nodes := count(t.tags.members) + count(t.desired.members) + count(t.reported.members)
+	dst = binary.AppendUvarint(dst, uint64(nodes))
+	e := encoder{dst}
+	e.section(&t.tags)
+	e.section(&t.desired)
+	e.section(&t.reported)
+	return e.dst
+}
+
+// count is the number of nodes in a tree.
+func count(members []node) int {
+	n := len(members)
+	for i := range members {
+		if len(members[i].kids) > 0 {
+			n += count(members[i].kids)
+		}
+	}
+	return n
+}
+
+type encoder struct{ dst []byte }
+
+func (e *encoder) uint(n int)    { e.dst = binary.AppendUvarint(e.dst, uint64(n)) }
+func (e *encoder) int(n int64)   { e.dst = binary.AppendVarint(e.dst, n) }
+func (e *encoder) text(s string) { e.dst = append(e.dst, s...) }
+
+func (e *encoder) section(s *section) {
+	e.int(s.version)
+	e.uint(s.cost.size)
+	e.int(s.stamp.at)
+	e.int(s.stamp.version)
+	e.uint(len(s.members))
+	last := s.stamp
+	e.members(s.members, &last)
+}
+
+func (e *encoder) members(members []node, last *stamp) {
+	for i := range members {
+		n := &members[i]
+		head := len(n.raw) << headBits
+		if n.isObject() {
+			head = len(n.kids)<<headBits | headObject
+		}
+		if n.stamp == *last {
+			head |= headSame
+		}
+		e.uint(head)
+		e.uint(len(n.key))
+		e.text(n.key)
+		e.text(n.raw)
+		if head&headSame == 0 {
+			e.int(n.at - last.at)
+			e.int(n.version - last.version)
+			*last = n.stamp
+		}
+		if len(n.kids) > 0 {
+			e.members(n.kids, last)
+		}
+	}
+}
+
+// Decode reads the stored form of a twin. Bytes that are not one give
+// ErrStoredForm; they cost no more memory than a small multiple of their number.
+// The twin keeps no part of b.
+//
+// Decode does not look into the texts of values: that they are JSON is what the
+// store's checksums are for.
+func Decode(b []byte) (*Twin, error) {
+	if len(b) == 0 || b[0] != binaryVersion {
+		return nil, ErrStoredForm
+	}
+	d := decoder{rest: string(b[1:])}
+	t := &Twin{etag: int64(d.uint())}
+	// A node takes two bytes at least, so a damaged count cannot ask for much.
+	nodes := d.uint()
+	if nodes > len(d.rest)/2 {
+		return nil, ErrStoredForm
+	}
+	d.nodes = make([]node, nodes)
+	d.section(&t.tags)
+	d.section(&t.desired)
+	d.section(&t.reported)
+	if d.bad || len(d.rest) > 0 || len(d.nodes) > 0 {
+		return nil, ErrStoredForm
+	}
+	t.held = t.text()
+	return t, nil
+}
+
+// decoder cuts a stored form to pieces. After a mistake it gives zeros.
+type decoder struct {
+	rest  string // what is not read yet; texts of nodes are parts of it
+	nodes []node // what the header promised and no object has taken yet
+	bad   bool
+}
+
+// fail ends decoding: with nothing left to read, everything else is zero.
+func (d *decoder) fail() {
+	d.bad = true
+	d.rest = ""
+}
+
+func (d *decoder) section(s *section) {
+	s.version = d.int()
+	s.cost.size = d.uint()
+	s.stamp = stamp{at: d.int(), version: d.int()}
+	if s.version < 0 || !s.stamp.valid() {
+		d.fail()
+	}
+	last := s.stamp
+	s.members = d.members(d.uint(), 1, &last, &s.cost.text)
+}
+
+// members reads n nodes that lie at depth, and adds their texts.
+func (d *decoder) members(n, depth int, last *stamp, text *int) []node {
+	if n > len(d.nodes) || depth > MaxDepth+1 {
+		d.fail()
+		return nil
+	}
+	if n == 0 {
+		return nil
+	}
+	members := d.nodes[:n:n]
+	d.nodes = d.nodes[n:]
+	for i := range members {
+		m := &members[i]
+		head := d.uint()
+		length := head >> headBits
+		key := d.uint()
+		m.key = d.text(key)
+		if head&headObject == 0 {
+			m.raw = d.text(length)
+			length = 0
+			if m.isObject() || m.isNull() {
+				d.fail() // a scalar has some text, and null is never stored
+				return nil
+			}
+		}
+		if head&headSame == 0 {
+			last.at += d.int()
+			last.version += d.int()
+			if !last.valid() {
+				d.fail()
+			}
+		}
+		m.stamp = *last
+		*text += m.ownText()
+		if length > 0 {
+			m.kids = d.members(length, depth+1, last, text)
+		}
+	}
+	return members
+}
+
+func (s stamp) valid() bool { return 0 <= s.at && s.at <= maxTicks && s.version >= 0 }
+
+func (d *decoder) text(n int) string {
+	if n > len(d.rest) {
+		d.fail()
+		return ""
+	}
+	s := d.rest[:n]
+	d.rest = d.rest[n:]
+	return s
+}
+
+// uint reads a number that may be used as a length: it is never negative.
+func (d *decoder) uint() int {
+	var n uint64
+	for shift := 0; shift < 63 && shift/7 < len(d.rest); shift += 7 {
+		c := d.rest[shift/7]
+		n |= uint64(c&0x7f) << shift
+		if c < 0x80 {
+			d.rest = d.rest[shift/7+1:]
+			return int(n)
+		}
+	}
+	d.fail()
+	return 0
+}
+
+// int reads a signed number of any size, in zigzag form.
+func (d *decoder) int() int64 {
+	var n uint64
+	for shift := 0; shift < 70 && shift/7 < len(d.rest); shift += 7 {
+		c := d.rest[shift/7]
+		n |= uint64(c&0x7f) << shift
+		if c < 0x80 {
+			d.rest = d.rest[shift/7+1:]
+			return int64(n>>1) ^ -int64(n&1)
+		}
+	}
+	d.fail()
+	return 0
+}
+
+// compact is t in one piece that shares nothing with older twins or bodies.
+func (t *Twin) compact() *Twin {
+	copied, err := Decode(t.AppendBinary(nil))
+	if err != nil {
+		panic("twin: own stored form is unreadable: " + err.Error())
+	}
+	return copied
+}
