@@ -1,0 +1,177 @@
+package query
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"iter"
+
+	"github.com/hubtwin/hubtwin/fault"
+)
+
+const (
+	// DefaultPage is the rows of a page when the caller has no valid wish (A1).
+	DefaultPage = 100
+	// MaxPage is the most rows of a page.
+	MaxPage = 1000
+	// maxPageBytes ends a page early: a thousand twins of the largest size
+	// would be more than a client can hold.
+	maxPageBytes = 8 << 20
+	// checkEvery is how many documents pass between looks at the context.
+	checkEvery = 128
+)
+
+// Source is a collection of documents, seen at one moment.
+type Source interface {
+	// Documents walks the collection that q reads in key order, beginning
+	// after the key after; "" is the beginning. It may leave out documents
+	// that cannot satisfy q.Where: each one it gives is still decided here.
+	// A Document need be valid only until the next one. After an error the
+	// walk is over.
+	Documents(ctx context.Context, q *Query, after string) iter.Seq2[Document, error]
+}
+
+// Cursor is where the next page of a query begins. It is plain data for the
+// hub to seal into a continuation token.
+type Cursor struct {
+	Query uint64 // fingerprint of the query it belongs to
+	After string // key of the last row's document; "" where rows are groups
+	Rows  int    // rows returned so far
+}
+
+// Page is a part of an answer.
+type Page struct {
+	Rows [][]byte // each a JSON text
+	Next *Cursor  // nil unless there is a further row
+}
+
+// Run gives a page of at most size rows (DefaultPage unless size is within
+// 1 … MaxPage), beginning at from, or with the first row if from is nil. A
+// page may be shorter and still have a next one.
+//
+// Faults are ArgumentInvalid for a cursor of another query and for more groups
+// than fit; an ended context and an error of src are returned as they are.
+func (q *Query) Run(ctx context.Context, src Source, size int, from *Cursor) (Page, error) {
+	if size < 1 || size > MaxPage {
+		size = DefaultPage
+	}
+	at := Cursor{Query: q.fingerprint()}
+	if from != nil {
+		if from.Query != at.Query || from.Rows < 0 {
+			return Page{}, fault.New(fault.ArgumentInvalid, "BadRequest the continuation token belongs to another query")
+		}
+		at = *from
+	}
+	left := size
+	if q.Top > 0 {
+		left = max(0, min(size, q.Top-at.Rows))
+	}
+	if q.aggregates() || q.GroupBy != nil {
+		return q.runGroups(ctx, src, left, at)
+	}
+	return q.runDocuments(ctx, src, left, at)
+}
+
+// fingerprint tells queries of different meaning apart.
+func (q *Query) fingerprint() uint64 {
+	h := fnv.New64a()
+	h.Write(q.append(nil))
+	return h.Sum64()
+}
+
+// last tells whether no row may follow the row-th one, because of TOP.
+func (q *Query) last(row int) bool { return q.Top > 0 && row >= q.Top }
+
+// runDocuments gives a row for each document. To know whether there is a next
+// page it looks for one match more than it returns.
+func (q *Query) runDocuments(ctx context.Context, src Source, left int, at Cursor) (Page, error) {
+	page := Page{Rows: [][]byte{}}
+	if left == 0 {
+		return page, nil
+	}
+	members := q.members()
+	bytes := 0
+	for d, err := range q.matches(ctx, src, at.After) {
+		switch {
+		case err != nil:
+			return Page{}, err
+		case len(page.Rows) == left || bytes >= maxPageBytes:
+			page.Next = &at
+			return page, nil
+		}
+		row := q.row(d, members)
+		bytes += len(row)
+		page.Rows = append(page.Rows, row)
+		at.After = d.Key()
+		at.Rows++
+		if q.last(at.Rows) {
+			break
+		}
+	}
+	return page, nil
+}
+
+// matches walks the documents that satisfy the condition.
+func (q *Query) matches(ctx context.Context, src Source, after string) iter.Seq2[Document, error] {
+	return func(yield func(Document, error) bool) {
+		seen := 0
+		for d, err := range src.Documents(ctx, q, after) {
+			if err == nil && seen%checkEvery == 0 {
+				err = ctx.Err()
+			}
+			seen++
+			if err != nil {
+				yield(nil, fmt.Errorf("read documents of %s: %w", q.From, err))
+				return
+			}
+			if Matches(q.Where, d) == True && !yield(d, nil) {
+				return
+			}
+		}
+	}
+}
+
+// member is a place in a row.
+type member struct {
+	item int    // of the select list
+	name []byte // `"name":`
+}
+
+// members lists what rows are made of. Of items with the same name only the
+// last has a place (A6).
+func (q *Query) members() []member {
+	last := make(map[string]int, len(q.Items))
+	for i, item := range q.Items {
+		last[item.Name] = i
+	}
+	var list []member
+	for i, item := range q.Items {
+		if last[item.Name] == i {
+			list = append(list, member{item: i, name: append(appendString(nil, item.Name), ':')})
+		}
+	}
+	return list
+}
+
+// row renders d. Numbers keep the text in which they are stored.
+func (q *Query) row(d Document, members []member) []byte {
+	if q.Star {
+		return d.AppendJSON(nil)
+	}
+	row := []byte{'{'}
+	for _, m := range members {
+		if json, ok := d.Lookup(q.Items[m.item].Path); ok {
+			row = appendMember(row, m, json)
+		}
+	}
+	return append(row, '}')
+}
+
+// appendMember adds a member to a row that begins with '{'.
+func appendMember[J string | []byte](row []byte, m member, json J) []byte {
+	if len(row) > 1 {
+		row = append(row, ',')
+	}
+	row = append(row, m.name...)
+	return append(row, json...)
+}
