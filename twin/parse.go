@@ -49,8 +49,7 @@ type Reported struct {
 // Errors: ArgumentNull without a body, IotHubFormatError for what is not JSON,
 // ArgumentInvalid for what a twin may not hold.
 func ParsePatch(body []byte, r Rules) (*Patch, error) {
-	var room [few]node
-	p := parser{scanner: scanner{text: string(body)}, stack: room[:0], rules: r, nulls: true}
+	p := parser{scanner: scanner{text: string(body)}, rules: r, nulls: true}
 	tags, desired, err := p.document()
 	if err != nil {
 		return nil, err
@@ -61,8 +60,7 @@ func ParsePatch(body []byte, r Rules) (*Patch, error) {
 // ParseReplacement reads the body of a back end's PUT, as [ParsePatch] does,
 // but null is refused everywhere (case T042).
 func ParseReplacement(body []byte, r Rules) (*Replacement, error) {
-	var room [few]node
-	p := parser{scanner: scanner{text: string(body)}, stack: room[:0], rules: r}
+	p := parser{scanner: scanner{text: string(body)}, rules: r}
 	tags, desired, err := p.document()
 	if err != nil {
 		return nil, err
@@ -74,11 +72,11 @@ func ParseReplacement(body []byte, r Rules) (*Replacement, error) {
 // T050). The error is always ArgumentInvalid, also for what is not JSON
 // (device-protocol 5.3).
 func ParseReported(body []byte, r Rules) (*Reported, error) {
-	var room [few]node
-	p := parser{scanner: scanner{text: string(body)}, stack: room[:0], rules: r, nulls: true, device: true}
+	p := parser{scanner: scanner{text: string(body)}, rules: r, nulls: true, device: true}
 	var members []node
 	if p.begin() == '{' {
-		members = p.members(1)
+		var room [few]node
+		members = p.members(1, room[:0])
 	} else {
 		p.refuse("Reported properties must be a JSON object.")
 	}
@@ -94,7 +92,6 @@ type parser struct {
 	rules   Rules
 	nulls   bool // null means "remove"; else it is refused
 	device  bool // the body comes from a device
-	stack   []node
 	refusal *fault.Error
 }
 
@@ -180,7 +177,8 @@ func (p *parser) properties() (desired part) {
 func (p *parser) section(name string) part {
 	switch p.peek() {
 	case '{':
-		return part{given: true, members: p.members(1)}
+		var room [few]node
+		return part{given: true, members: p.members(1, room[:0])}
 	case 'n':
 		p.word()
 		if !p.nulls {
@@ -192,9 +190,11 @@ func (p *parser) section(name string) part {
 	return part{}
 }
 
-// members reads an object whose values lie at depth.
-func (p *parser) members(depth int) []node {
-	base := len(p.stack)
+// members reads an object whose values lie at depth. Objects collect their
+// members at the end of room, which all levels share, and copy them once their
+// number is known.
+func (p *parser) members(depth int, room []node) []node {
+	base := len(room)
 	for more := p.first('}'); more; more = p.more('}') {
 		key := p.key()
 		if depth == 1 && !p.device && (key == "$version" || key == "$metadata") {
@@ -202,23 +202,21 @@ func (p *parser) members(depth int) []node {
 			continue
 		}
 		p.checkKey(key)
-		n := p.value(key, depth)
-		p.stack = append(p.stack, n)
+		room = append(room, p.value(key, depth, room))
 	}
-	kept := unique(p.stack[base:])
+	kept := unique(room[base:])
 	members := make([]node, len(kept))
 	copy(members, kept)
-	p.stack = p.stack[:base]
 	return members
 }
 
 // value reads the value of key. If it is an object or array, it is the depth-th
 // below the section.
-func (p *parser) value(key string, depth int) node {
+func (p *parser) value(key string, depth int, room []node) node {
 	switch c := p.peek(); c {
 	case '{':
 		if p.checkDepth(key, depth) {
-			return node{key: key, kids: p.members(depth + 1)}
+			return node{key: key, kids: p.members(depth+1, room)}
 		}
 	case '[':
 		start, spaces := p.at, p.spaces
