@@ -18,7 +18,8 @@ import (
 type Code int
 
 // The codes the hub emits. Names and numbers follow the service-rest-api
-// sheet, section 11.
+// sheet, section 11. A new one also needs an entry in the catalogue, and then
+// go test ./fault -update.
 const (
 	InvalidProtocolVersion          Code = 400001
 	InvalidOperation                Code = 400003
@@ -106,6 +107,17 @@ func (c Code) Name() string {
 		return e.name
 	}
 	return catalogue[ServerError].name
+}
+
+// ByName finds the code with a symbolic name, for clients of the hub, which get
+// the name only.
+func ByName(name string) (c Code, ok bool) {
+	for c, e := range catalogue {
+		if e.name == name {
+			return c, true
+		}
+	}
+	return 0, false
 }
 
 // Status is the HTTP status of the code: its first three digits.

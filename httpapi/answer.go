@@ -1,0 +1,67 @@
+package httpapi
+
+import (
+	"net/http"
+	"strconv"
+)
+
+// answer is what goes back to the caller.
+type answer struct {
+	status int
+	etag   string // for the ETag header, without quotes; "" for none
+	// header holds further headers. Names are spelled as they go over the
+	// wire, not in Go's canonical form: some clients compare them with case
+	// (device-protocol sheet, R11).
+	header map[string]string
+	// The body is body, or the JSON array of rows if that is not nil. Rows are
+	// kept apart because a page may be large, and joining it would copy it.
+	body []byte
+	rows [][]byte
+}
+
+func ok(body []byte) *answer { return &answer{status: http.StatusOK, body: body} }
+
+func noContent() *answer { return &answer{status: http.StatusNoContent} }
+
+// write sends the answer. That sending may fail is the caller's misfortune:
+// what was asked for is done.
+func (a *answer) write(w http.ResponseWriter, id string) {
+	h := w.Header()
+	h["x-ms-request-id"] = []string{id}
+	if a.etag != "" {
+		h["ETag"] = []string{`"` + a.etag + `"`}
+	}
+	for name, value := range a.header {
+		h[name] = []string{value}
+	}
+	if a.status == http.StatusNoContent {
+		w.WriteHeader(a.status)
+		return
+	}
+	h["Content-Type"] = []string{"application/json; charset=utf-8"}
+	h["Content-Length"] = []string{strconv.Itoa(a.length())}
+	w.WriteHeader(a.status)
+	if a.rows == nil {
+		w.Write(a.body)
+		return
+	}
+	separator := []byte{'['}
+	for _, row := range a.rows {
+		w.Write(separator)
+		w.Write(row)
+		separator[0] = ','
+	}
+	w.Write([]byte{']'})
+}
+
+// length is the length of the body in bytes.
+func (a *answer) length() int {
+	if a.rows == nil {
+		return len(a.body)
+	}
+	n := 1 + len(a.rows)
+	for _, row := range a.rows {
+		n += len(row)
+	}
+	return n
+}

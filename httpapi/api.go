@@ -1,0 +1,104 @@
+package httpapi
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/hubtwin/hubtwin/auth"
+	"github.com/hubtwin/hubtwin/fault"
+	"github.com/hubtwin/hubtwin/hub"
+)
+
+// Config is what the API stands on. Only Websocket may be left out.
+type Config struct {
+	Hub      *hub.Hub
+	Verifier *auth.Verifier
+	Log      *slog.Logger
+	// Websocket serves /$iothub/websocket, where devices speak MQTT. It does
+	// its own authentication. Without it the path does not exist.
+	Websocket http.Handler
+}
+
+// New makes the handler of the whole API. It starts no goroutines and holds
+// none back: once a request is answered nothing of it is left.
+//
+// The handler bounds bodies. The server must bound the rest: the size of
+// headers, and how long a caller may take to send and to receive.
+func New(c Config) http.Handler { return &api{c} }
+
+type api struct{ Config }
+
+// ServeHTTP answers one request.
+func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path, ok := splitPath(r.URL.Path)
+	if ok && isWebsocket(path) && a.Websocket != nil {
+		a.Websocket.ServeHTTP(w, r)
+		return
+	}
+	began := time.Now()
+	id := newRequestID()
+	ans, err := a.serve(w, r, path)
+	if err != nil {
+		ans = a.failure(r, id, began, err)
+	}
+	ans.write(w, id)
+}
+
+// serve finds the answer. A panic on the way is an error like any other: at
+// that point nothing has been written yet.
+func (a *api) serve(w http.ResponseWriter, r *http.Request, path []string) (ans *answer, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			ans, err = nil, fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	who, err := a.Verifier.Service(r.Context(), r.Header.Get("Authorization"), time.Now())
+	if err != nil {
+		return nil, err
+	}
+	parameters := r.URL.Query()
+	rules, err := parseVersion(parameters.Get("api-version"))
+	if err != nil {
+		return nil, err
+	}
+	serve, id, err := route(method(r), path)
+	if err != nil {
+		return nil, err
+	}
+	return serve(a, &call{
+		Request: r, w: w, who: who, id: id, rules: rules, parameters: parameters,
+	})
+}
+
+// newRequestID makes the name of a request: 32 hexadecimal digits, which appear
+// in the answer and in the log.
+func newRequestID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+// failure turns an error into an answer. What the caller must not see goes to
+// the log, under the request's id.
+func (a *api) failure(r *http.Request, id string, began time.Time, err error) *answer {
+	f := fault.Of(err)
+	level := slog.LevelDebug
+	// A caller who went away is no failure of the hub.
+	if f.Code.Status() >= 500 && r.Context().Err() == nil {
+		level = slog.LevelError
+	}
+	a.Log.LogAttrs(r.Context(), level, "request failed",
+		slog.String("rid", id),
+		slog.String("method", r.Method),
+		slog.String("path", r.URL.Path),
+		slog.Int("code", int(f.Code)),
+		slog.Duration("took", time.Since(began)),
+		slog.Any("error", err),
+		slog.Any("cause", f.Unwrap()))
+	return faultAnswer(f, err, id, time.Now())
+}

@@ -1,0 +1,134 @@
+package httpapi
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/hubtwin/hubtwin/device"
+	"github.com/hubtwin/hubtwin/fault"
+)
+
+// endpoint answers one kind of request. It returns a *fault.Error for whatever
+// the caller can act on.
+type endpoint func(*api, *call) (*answer, error)
+
+// row is a path with the methods it takes. In a pattern, {id} and {mid} stand
+// for any segment.
+type row struct {
+	pattern []string
+	methods methods
+}
+
+type methods map[string]endpoint
+
+// rows is the endpoint map (REST sheet, 0). The first row that has both the
+// path and the method serves, so a literal before an id outranks it; the id
+// "query" stays within reach of the methods that the literal does not take.
+var rows = []row{
+	{segments("devices/query"), methods{http.MethodPost: (*api).query}},
+	{segments("devices"), methods{http.MethodGet: (*api).listDevices, http.MethodPost: (*api).bulk}},
+	{segments("devices/{id}"), methods{
+		http.MethodGet: (*api).getDevice, http.MethodPut: (*api).putDevice, http.MethodDelete: (*api).deleteDevice,
+	}},
+	{segments("devices/{id}/modules"), methods{http.MethodGet: (*api).noModules}},
+	{segments("devices/{id}/modules/{mid}"), methods{
+		http.MethodGet: (*api).noModules, http.MethodPut: (*api).noModules, http.MethodDelete: (*api).noModules,
+	}},
+	{segments("twins/{id}"), twinMethods},
+	{segments("twins/{id}/modules/{mid}"), twinMethods},
+	{segments("statistics/devices"), methods{http.MethodGet: (*api).deviceStatistics}},
+	{segments("statistics/service"), methods{http.MethodGet: (*api).serviceStatistics}},
+}
+
+var twinMethods = methods{
+	http.MethodGet: (*api).getTwin, http.MethodPatch: (*api).patchTwin, http.MethodPut: (*api).putTwin,
+}
+
+func segments(path string) []string { return strings.Split(path, "/") }
+
+// splitPath cuts a path into its segments. It takes a path that net/http has
+// unescaped as a whole, because that is how IoT Explorer wants to be read: it
+// sends /devices%2Fquery (REST sheet, 0.2). Ids hold no slash, so nothing is
+// lost. One slash at the end means nothing; other empty segments, and those
+// that proxies and clients resolve, are no path of this API.
+func splitPath(path string) (list []string, ok bool) {
+	path, ok = strings.CutPrefix(path, "/")
+	if !ok {
+		return nil, false
+	}
+	list = segments(strings.TrimSuffix(path, "/"))
+	for _, s := range list {
+		if s == "" || s == "." || s == ".." {
+			return nil, false
+		}
+	}
+	return list, true
+}
+
+// isWebsocket tells whether the path is where devices open a WebSocket
+// (device-protocol sheet, 1.1). Some escape the dollar sign, which is the same
+// once unescaped.
+func isWebsocket(path []string) bool {
+	return len(path) == 2 && strings.EqualFold(path[0], "$iothub") && strings.EqualFold(path[1], "websocket")
+}
+
+// method is what the request asks for. Java's SDK can not send PATCH and sends
+// POST with a header that says so (REST sheet, 0.2).
+func method(r *http.Request) string {
+	if r.Method == http.MethodPost && strings.EqualFold(r.Header.Get("X-HTTP-Method-Override"), http.MethodPatch) {
+		return http.MethodPatch
+	}
+	return r.Method
+}
+
+// route finds the endpoint for a path, and the id in it. The failures are
+// GenericNotFound, GenericMethodNotAllowed (with the methods of the path) and,
+// for an id that nothing can have, ArgumentInvalid.
+func route(method string, path []string) (endpoint, device.ID, error) {
+	var allowed []string
+	for i := range rows {
+		id, ok := rows[i].match(path)
+		if !ok {
+			continue
+		}
+		if serve := rows[i].methods[method]; serve != nil {
+			return serve, id, validate(id)
+		}
+		for m := range rows[i].methods {
+			allowed = append(allowed, m)
+		}
+	}
+	if allowed == nil {
+		return nil, device.ID{}, fault.New(fault.GenericNotFound, "there is nothing at this path, or this version of the hub does not serve it yet")
+	}
+	slices.Sort(allowed)
+	return nil, device.ID{}, methodNotAllowed(method, slices.Compact(allowed))
+}
+
+// validate checks the id of a path that has one.
+func validate(id device.ID) error {
+	if id == (device.ID{}) {
+		return nil
+	}
+	return id.Validate()
+}
+
+// match tells whether path has the row's pattern, and gives the id in it.
+func (w *row) match(path []string) (id device.ID, ok bool) {
+	if len(path) != len(w.pattern) {
+		return id, false
+	}
+	for i, want := range w.pattern {
+		switch want {
+		case "{id}":
+			id.Device = path[i]
+		case "{mid}":
+			id.Module = path[i]
+		case path[i]:
+		default:
+			return id, false
+		}
+	}
+	return id, true
+}
