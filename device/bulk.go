@@ -3,6 +3,7 @@ package device
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"strings"
 
 	"github.com/hubtwin/hubtwin/fault"
@@ -114,7 +115,8 @@ func decodeBulk(body []byte) ([]bulkBody, error) {
 		}
 		bodies = append(bodies, *b)
 	}
-	if _, err := dec.Token(); err != nil || dec.More() {
+	_, closed := dec.Token()
+	if _, after := dec.Token(); closed != nil || after != io.EOF {
 		return nil, fault.New(fault.DeserializationError, "the array of devices does not end where the body ends")
 	}
 	return bodies, nil

@@ -127,6 +127,10 @@ func (r *reader) uvarint(most uint64) uint64 {
 
 func (r *reader) text() string {
 	n := r.uvarint(uint64(len(r.rest)))
+	if n > uint64(len(r.rest)) {
+		r.bad, r.rest = true, nil
+		return ""
+	}
 	s := string(r.rest[:n])
 	r.rest = r.rest[n:]
 	return s
