@@ -33,6 +33,9 @@ type Verifier struct {
 	Hosts []string
 }
 
+// Serves tells whether host is a name of the hub. Case and port don't matter.
+func (v *Verifier) Serves(host string) bool { return serves(v.Hosts, bareHost(host)) }
+
 // Service verifies the Authorization header of a back end, which must carry a
 // token that is signed with the key of a policy and covers the whole hub. What
 // the principal may do is for its May to say.

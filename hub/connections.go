@@ -31,6 +31,8 @@ type Connection struct {
 	id   device.ID
 	head *head
 	link *presence.Link
+	// clean says that subscriptions end with the connection [MQTT-3.1.2-6].
+	clean bool
 
 	// Subscriptions are those kept from earlier connections.
 	Subscriptions []Subscription
@@ -53,7 +55,7 @@ func (h *Hub) Connect(ctx context.Context, who auth.Principal, d presence.Device
 		return nil, err
 	}
 	link := &presence.Link{ID: id, Device: d, Since: now()}
-	c := &Connection{hub: h, id: id, link: link}
+	c := &Connection{hub: h, id: id, link: link, clean: clean}
 	var displaced *presence.Link
 	// The table changes inside the step, under the head's lock: so the order of
 	// connects and disconnects in the table is that of their commits.
@@ -129,7 +131,7 @@ func (c *Connection) Close() {
 // Twin reads the device's own twin. It sees every change that the device made
 // on this connection before it asked, and every change that was announced.
 func (c *Connection) Twin(done func(*twin.Twin, error)) {
-	c.inOrder(func() {
+	c.InOrder(func() {
 		s, err := c.hub.heads.readHead(c.head)
 		switch {
 		case err != nil:
@@ -151,7 +153,7 @@ const AnyVersion int64 = -1
 func (c *Connection) Report(body []byte, rules twin.Rules, base int64, done func(version int64, err error)) {
 	p, err := twin.ParseReported(body, rules)
 	if err != nil {
-		c.inOrder(func() { done(0, err) })
+		c.InOrder(func() { done(0, err) })
 		return
 	}
 	c.change(func(old *state) (*state, [][]byte, error) {
@@ -171,8 +173,8 @@ func (c *Connection) Report(body []byte, rules twin.Rules, base int64, done func
 	})
 }
 
-// Subscribe keeps subscriptions: a filter that is there already gets the new
-// QoS. since is a position before the subscription: changes after it must be
+// Subscribe keeps subscriptions, unless the session is clean: a filter that is
+// there already gets the new QoS. since is a position before the subscription: changes after it must be
 // announced from now on.
 func (c *Connection) Subscribe(subs []Subscription, done func(err error)) (since uint64) {
 	v, err := c.hub.store.View()
@@ -181,15 +183,21 @@ func (c *Connection) Subscribe(subs []Subscription, done func(err error)) (since
 		err = v.Close()
 	}
 	if err != nil {
-		c.inOrder(func() { done(outcome(err)) })
+		c.InOrder(func() { done(outcome(err)) })
 		return 0
 	}
 	c.change(func(old *state) (*state, [][]byte, error) {
 		if !old.registered() {
 			return nil, nil, notRegistered(c.id)
 		}
+		if c.clean {
+			return old, nil, nil
+		}
 		next := *old
 		next.subscriptions = merged(old.subscriptions, subs)
+		if slices.Equal(next.subscriptions, old.subscriptions) {
+			return old, nil, nil
+		}
 		if len(next.subscriptions) > MaxSubscriptions {
 			return nil, nil, fault.New(fault.IotHubQuotaExceeded, "%q has more than %d subscriptions", c.id, MaxSubscriptions)
 		}
@@ -225,13 +233,14 @@ func (c *Connection) change(f step, done func(*state, error)) {
 	if err != nil {
 		// Refused before it got to the store: the refusal waits its turn.
 		c.end()
-		c.inOrder(func() { done(nil, outcome(err)) })
+		c.InOrder(func() { done(nil, outcome(err)) })
 	}
 }
 
-// inOrder calls f after the done functions of all earlier calls: at once if
-// there are none to wait for.
-func (c *Connection) inOrder(f func()) {
+// InOrder calls f after the done functions of all earlier calls: at once, before
+// it returns, if there are none to wait for. It is for answers that need nothing
+// from the hub.
+func (c *Connection) InOrder(f func()) {
 	c.mu.Lock()
 	idle := c.outstanding == 0
 	c.outstanding++

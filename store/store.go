@@ -13,7 +13,8 @@
 // called. Each committed batch gets the next [Position]. Its done function is
 // called after the commit is durable and after Views show it; done functions
 // are called in position order, from one goroutine. So whoever has seen a
-// batch acknowledged sees it in every later View. A batch without writes and
+// batch acknowledged sees it in every later View. Followers are given a commit
+// after its done function has returned. A batch without writes and
 // events is a barrier: it costs no I/O, takes no position of its own, and its
 // done is called with the position of its predecessor once that is durable.
 //

@@ -116,13 +116,13 @@ func (s *Store) run(state *picture) {
 			}
 		}
 		s.newest.Store(state.copy())
-		s.out.Append(commits, size)
 		for i, f := range fates {
 			if f.err != nil {
 				f.position = 0
 			}
 			group[i].Done(f.position, f.err)
 		}
+		s.out.Append(commits, size)
 	}
 }
 
