@@ -104,7 +104,7 @@ func (p *parser) operand(least int) Expr {
 	case leftParen:
 		p.next()
 		e := p.expr(precOr)
-		p.expect(rightParen, "')'")
+		p.expect(rightParen, "an operator or ')'")
 		return e
 	case leftBracket:
 		return p.list()
@@ -211,7 +211,7 @@ func (p *parser) call(f Function) Expr {
 		}
 	}
 	if p.tok.kind == rightParen && len(c.Args) != f.arity() {
-		p.fail(p.tok.start, "", "%s takes %d argument(s)", functionNames[f], f.arity())
+		p.fail(p.tok.start, "", "%s takes %s", functionNames[f], [...]string{1: "one argument", 2: "two arguments"}[f.arity()])
 	}
 	p.expect(rightParen, "',' or ')'")
 	return c

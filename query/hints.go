@@ -51,11 +51,11 @@ func (p *parser) hint(t token, what string) string {
 		return "arrays in arrays are written with a blank: [ [1], [2] ]"
 	case what == "'*', a path or an aggregate" && (t.kind == from || t.kind == end):
 		return "the select list is empty; for whole documents write SELECT *"
-	case t.kind == leftBracket && strings.HasPrefix(what, "AND"):
+	case t.kind == leftBracket && strings.HasPrefix(what, "an operator"):
 		return "elements of an array have no path; write ARRAY_CONTAINS(path, value)"
 	case t.kind >= plus && t.kind <= percent && strings.HasPrefix(what, "FROM"):
 		return "the select list has no arithmetic"
-	case t.kind == path && strings.HasSuffix(before, "-") && strings.HasPrefix(what, "AND"):
+	case t.kind == path && strings.HasSuffix(before, "-") && strings.HasPrefix(what, "an operator"):
 		return "'-' is a character of names; put a blank before it to subtract"
 	default:
 		return wordHints[strings.ToLower(p.text[t.start:t.end])]

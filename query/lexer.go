@@ -342,7 +342,7 @@ func (l *lexer) stringToken(quote byte) {
 			l.pos++
 		}
 	}
-	l.fail(start, `text ends with the quote it began with; inside, that quote is written twice`, "the text is not closed")
+	l.fail(start, "text begins and ends with a quote; inside, that quote is written twice", "the text is not closed")
 }
 
 // escape decodes the escape sequence at pos onto dst.

@@ -118,37 +118,27 @@ func (p *parser) query() *Query {
 		q.Top = p.count()
 	}
 	places := p.selectList(q)
+	next := "FROM, WHERE, GROUP BY or the end of the query"
 	if p.accept(from) {
 		q.From = p.source()
+		next = "WHERE, GROUP BY or the end of the query"
 	}
 	p.from = q.From
 	p.finishItems(q)
 	if p.accept(where) {
 		q.Where = p.expr(precOr)
+		next = "an operator, GROUP BY or the end of the query"
 	}
 	if p.accept(group) {
 		p.expect(by, "BY")
 		q.GroupBy = p.groupPaths()
+		next = "',' or the end of the query"
 	}
-	if p.tok.kind != end {
-		p.unexpected(expectedAfter(q))
-	}
+	p.expect(end, next)
 	if p.err == nil {
 		p.check(q, places)
 	}
 	return q
-}
-
-// expectedAfter says what may follow a query that ends too early.
-func expectedAfter(q *Query) string {
-	switch {
-	case q.GroupBy != nil:
-		return "the end of the query"
-	case q.Where != nil:
-		return "AND, OR, GROUP BY or the end of the query"
-	default:
-		return "FROM, WHERE, GROUP BY or the end of the query"
-	}
 }
 
 // target is the form of ParseCondition.
@@ -165,9 +155,7 @@ func (p *parser) target() *Query {
 	default:
 		q.Where = p.expr(precOr)
 	}
-	if p.tok.kind != end {
-		p.unexpected("AND, OR or the end of the condition")
-	}
+	p.expect(end, "an operator or the end of the condition")
 	return q
 }
 

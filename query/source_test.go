@@ -116,3 +116,10 @@ func mustParse(t testing.TB, text string) *Query {
 	}
 	return q
 }
+
+// sourceFunc is a Source that always gives the same documents.
+type sourceFunc iter.Seq2[Document, error]
+
+func (f sourceFunc) Documents(context.Context, *Query, string) iter.Seq2[Document, error] {
+	return iter.Seq2[Document, error](f)
+}
