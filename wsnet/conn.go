@@ -172,7 +172,8 @@ func (c *Conn) SetDeadline(t time.Time) error {
 // SetReadDeadline sets the deadline of Read, of one under way too.
 func (c *Conn) SetReadDeadline(t time.Time) error { return c.ws.SetReadDeadline(t) }
 
-// SetWriteDeadline sets the deadline of Write, of one under way too.
+// SetWriteDeadline sets the deadline of Write, of one under way too. A Write that
+// begins at the same moment may still go by the former deadline; Close ends it.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
 	c.writeDeadline.Store(&t)
 	// The library reads its own copy only when a write begins.

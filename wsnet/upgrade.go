@@ -25,7 +25,8 @@ type Upgrader struct {
 }
 
 // Upgrade answers r with a switch to WebSocket and returns the connection and
-// which of protocols, the subprotocols served here, the peer speaks.
+// which of protocols, the subprotocols served here (at least one), the peer
+// speaks.
 //
 // The peer's first subprotocol that is served wins, whatever its case, and is
 // echoed in the peer's own spelling: the C SDK says MQTT, and Paho insists on an
