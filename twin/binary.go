@@ -25,11 +25,9 @@ func (t *Twin) AppendBinary(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(t.etag))
 	nodes := count(t.tags.members) + count(t.desired.members) + count(t.reported.members)
 	dst = binary.AppendUvarint(dst, uint64(nodes))
-	e := encoder{dst}
-	e.section(&t.tags)
-	e.section(&t.desired)
-	e.section(&t.reported)
-	return e.dst
+	dst = t.tags.appendBinary(dst)
+	dst = t.desired.appendBinary(dst)
+	return t.reported.appendBinary(dst)
 }
 
 // count is the number of nodes in a tree.
@@ -43,45 +41,42 @@ func count(members []node) int {
 	return n
 }
 
-type encoder struct{ dst []byte }
-
-func (e *encoder) uint(n int)    { e.dst = binary.AppendUvarint(e.dst, uint64(n)) }
-func (e *encoder) int(n int64)   { e.dst = binary.AppendVarint(e.dst, n) }
-func (e *encoder) text(s string) { e.dst = append(e.dst, s...) }
-
-func (e *encoder) section(s *section) {
-	e.int(s.version)
-	e.uint(s.cost.size)
-	e.int(s.stamp.at)
-	e.int(s.stamp.version)
-	e.uint(len(s.members))
+func (s *section) appendBinary(dst []byte) []byte {
+	dst = binary.AppendVarint(dst, s.version)
+	dst = binary.AppendUvarint(dst, uint64(s.cost.size))
+	dst = binary.AppendVarint(dst, s.stamp.at)
+	dst = binary.AppendVarint(dst, s.stamp.version)
+	dst = binary.AppendUvarint(dst, uint64(len(s.members)))
 	last := s.stamp
-	e.members(s.members, &last)
+	return appendNodes(dst, s.members, &last)
 }
 
-func (e *encoder) members(members []node, last *stamp) {
+// appendNodes appends members and all below them. last is the stamp of the node
+// before them, and afterwards that of the last node among them.
+func appendNodes(dst []byte, members []node, last *stamp) []byte {
 	for i := range members {
 		n := &members[i]
-		head := len(n.raw) << headBits
+		head := uint64(len(n.raw)) << headBits
 		if n.isObject() {
-			head = len(n.kids)<<headBits | headObject
+			head = uint64(len(n.kids))<<headBits | headObject
 		}
 		if n.stamp == *last {
 			head |= headSame
 		}
-		e.uint(head)
-		e.uint(len(n.key))
-		e.text(n.key)
-		e.text(n.raw)
+		dst = binary.AppendUvarint(dst, head)
+		dst = binary.AppendUvarint(dst, uint64(len(n.key)))
+		dst = append(dst, n.key...)
+		dst = append(dst, n.raw...)
 		if head&headSame == 0 {
-			e.int(n.at - last.at)
-			e.int(n.version - last.version)
+			dst = binary.AppendVarint(dst, n.at-last.at)
+			dst = binary.AppendVarint(dst, n.version-last.version)
 			*last = n.stamp
 		}
 		if len(n.kids) > 0 {
-			e.members(n.kids, last)
+			dst = appendNodes(dst, n.kids, last)
 		}
 	}
+	return dst
 }
 
 // Decode reads the stored form of a twin. Bytes that are not one give

@@ -1,0 +1,81 @@
+package twin
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+)
+
+// drawn is the twin that docs/formats/twin.md draws byte by byte.
+func drawn(t *testing.T) *Twin {
+	tw := mustApply(t, New(at(0)), "tags", `{"site":"A"}`, at(1))
+	tw = mustApply(t, tw, "svcPatch", `{"cfg":{"x":1,"on":true}}`, at(1))
+	tw = mustApply(t, tw, "svcPatch", `{"l":[]}`, at(2))
+	return mustApply(t, tw, "devPatch", `{"fw":"2"}`, at(3))
+}
+
+// The stored form is a promise to every data directory: testdata/stored.hex
+// was written by the first version and must stay readable for ever.
+func TestStoredForm(t *testing.T) {
+	text, err := os.ReadFile("testdata/stored.hex")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var digits strings.Builder
+	for line := range strings.Lines(string(text)) {
+		line, _, _ = strings.Cut(line, "#")
+		digits.WriteString(strings.Join(strings.Fields(line), ""))
+	}
+	want, err := hex.DecodeString(digits.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tw := drawn(t)
+	if got := tw.AppendBinary(nil); !bytes.Equal(got, want) {
+		t.Errorf("want\n %x, got\n %x", want, got)
+	}
+	back, err := Decode(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := string(back.AppendSections(nil)), string(tw.AppendSections(nil)); got != want {
+		t.Errorf("want\n %s, got\n %s", want, got)
+	}
+}
+
+// No piece of a stored form is taken for a twin, nor one with a tail, nor one
+// of another version.
+func TestDecodeRefusals(t *testing.T) {
+	stored := drawn(t).AppendBinary(nil)
+	for n := range stored {
+		if _, err := Decode(stored[:n]); !errors.Is(err, ErrStoredForm) {
+			t.Errorf("the first %d bytes: %v", n, err)
+		}
+	}
+	if _, err := Decode(append(stored[:len(stored):len(stored)], 0)); !errors.Is(err, ErrStoredForm) {
+		t.Errorf("a byte too many: %v", err)
+	}
+	for _, damage := range []struct {
+		name string
+		form string
+	}{
+		{"another version", "\x02\x01\x00"},
+		{"a count beyond the bytes", "\x01\x01\xff\xff\xff\xff\xff\xff\xff\xff\x7f"},
+		{"a number without end", "\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"},
+		{"a stored null", "\x01\x01\x01" + "\x00\x00\x00\x00\x01\x12\x01anull" + strings.Repeat("\x00", 10)},
+		{"a scalar without text", "\x01\x01\x01" + "\x00\x00\x00\x00\x01\x02\x01a" + strings.Repeat("\x00", 10)},
+		{"a time before the year 1", "\x01\x01\x00" + "\x00\x00\x01\x00\x00" + strings.Repeat("\x00", 10)},
+		{"more levels than a twin has", "\x01\x01\x0c" + "\x00\x00\x00\x00\x01" + strings.Repeat("\x07\x01a", 12) + strings.Repeat("\x00", 10)},
+		{"fewer nodes than counted", "\x01\x01\x01" + strings.Repeat("\x00", 15)},
+	} {
+		if _, err := Decode([]byte(damage.form)); !errors.Is(err, ErrStoredForm) {
+			t.Errorf("%s: %v", damage.name, err)
+		}
+	}
+	if _, err := Decode([]byte("\x01\x01\x00" + strings.Repeat("\x00", 15))); err != nil {
+		t.Errorf("nothing damaged: %v", err)
+	}
+}

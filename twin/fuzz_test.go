@@ -1,0 +1,142 @@
+package twin
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/hubtwin/hubtwin/fault"
+)
+
+// hostile are bodies that have broken parsers before.
+func hostile() []string {
+	var keys, duplicates strings.Builder
+	for i := range 3000 {
+		fmt.Fprintf(&keys, `,"k%d":%d`, i, i)
+		fmt.Fprintf(&duplicates, `,"k":{"a":%d}`, i)
+	}
+	return []string{
+		`{"tags":{` + keys.String()[1:] + `}}`,
+		`{"properties":{"desired":{` + duplicates.String()[1:] + `}}}`,
+		strings.Repeat(`{"tags":`, 5000),
+		strings.Repeat(`{"a":[`, 5000) + strings.Repeat(`]}`, 5000),
+		"{\"tags\":{\"a\xc2\":\"\xed\xa0\x80\"}}",
+		`{"tags":{"a":"\ud800","b":"\udc00\ud800","\ud83d\ude00":"\ud83d\ude00"}}`,
+		`{"properties":{"desired":{"n":` + strings.Repeat("9", 5000) + `,"e":1e999999999}}}`,
+		`{"properties":{"desired":{"a":[{"b":[ 1 , null ]}],"c":{"d":null}}},"tags":null}`,
+	}
+}
+
+// FuzzParsePatch gives a body to all three parsers. What they accept must be
+// JSON for encoding/json too, what they call no JSON must not be, and what they
+// accept must merge, render and store.
+func FuzzParsePatch(f *testing.F) {
+	for _, body := range hostile() {
+		f.Add([]byte(body))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		tw := New(t0)
+		p, err := ParsePatch(body, Rules{})
+		checkVerdict(t, body, err)
+		if err == nil {
+			if next, c, err := tw.Merge(p, t1); err == nil {
+				checkChange(t, next, c)
+				tw = next
+			}
+		}
+		r, err := ParseReplacement(body, Rules{NoArrays: true})
+		checkVerdict(t, body, err)
+		if err == nil {
+			if next, c, err := tw.Replace(r, t1); err == nil {
+				checkChange(t, next, c)
+				tw = next
+			}
+		}
+		reported, err := ParseReported(body, Rules{})
+		if err == nil {
+			checkVerdict(t, body, err)
+			if next, c, err := tw.Report(reported, t1); err == nil {
+				checkChange(t, next, c)
+			}
+		}
+	})
+}
+
+// checkVerdict compares what a parser said of body with encoding/json, where
+// the two mean the same by JSON: that one lets surrogates and broken UTF-8 pass,
+// and stops at 10,000 levels.
+func checkVerdict(t *testing.T, body []byte, err error) {
+	t.Helper()
+	if bytes.Count(body, []byte("["))+bytes.Count(body, []byte("{")) >= 10_000 {
+		return
+	}
+	valid := json.Valid(body)
+	if err == nil && !valid {
+		t.Errorf("accepted: %q", body)
+	}
+	lenient := !utf8.Valid(body) || bytes.Contains(bytes.ToLower(body), []byte(`\ud`))
+	if fault.Is(err, fault.IotHubFormatError) && valid && !lenient {
+		t.Errorf("%v: %q", err, body)
+	}
+}
+
+func checkChange(t *testing.T, tw *Twin, c *Change) {
+	t.Helper()
+	for name, text := range map[string]string{
+		"device":       string(tw.AppendDevice(nil)),
+		"sections":     "{" + string(tw.AppendSections(nil)) + "}",
+		"notification": string(c.AppendDesired(nil)),
+		"event":        "{" + string(c.AppendEvent(nil)) + "}",
+	} {
+		if !json.Valid([]byte(text)) {
+			t.Errorf("%s is not JSON: %s", name, text)
+		}
+	}
+	back, err := Decode(tw.AppendBinary(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := string(back.AppendSections(nil)), string(tw.AppendSections(nil)); got != want {
+		t.Errorf("stored\n %s, came back\n %s", want, got)
+	}
+	if got := string(tw.compact().AppendSections(nil)); got != string(tw.AppendSections(nil)) {
+		t.Errorf("compacted\n %s", got)
+	}
+}
+
+// FuzzDecode gives any bytes to Decode. What it takes for a twin must be usable
+// like one, even if the texts in it are nonsense, and must store to what it was
+// read from.
+func FuzzDecode(f *testing.F) {
+	f.Add(New(t0).AppendBinary(nil))
+	f.Add(sample(f, 12, 20).AppendBinary(nil))
+	f.Add([]byte("\x01\x01\x02" + "\x00\x00\x00\x00\x02\x0e\x01a\"\\u\x06\x00\x00" + strings.Repeat("\x00", 10)))
+	patch, err := ParseReported([]byte(reportedPatch), Rules{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		tw, err := Decode(b)
+		if err != nil {
+			return
+		}
+		stored := tw.AppendBinary(nil)
+		back, err := Decode(stored)
+		if err != nil {
+			t.Fatalf("%x was read, stored as %x, and is unreadable: %v", b, stored, err)
+		}
+		if again := back.AppendBinary(nil); !bytes.Equal(again, stored) {
+			t.Errorf("stored as\n %x, then as\n %x", stored, again)
+		}
+		tw.AppendDevice(nil)
+		tw.Lookup([]string{"properties"})
+		tw.Lookup([]string{"tags", "a"})
+		if next, c, err := tw.Report(patch, t1); err == nil {
+			c.AppendEvent(nil)
+			next.AppendSections(nil)
+		}
+	})
+}
