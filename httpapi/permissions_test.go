@@ -1,0 +1,54 @@
+package httpapi_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+// bodies are what the requests of permissions.txt send.
+var bodies = map[string]string{
+	"PUT /devices/d1":     `{"deviceId":"d1"}`,
+	"POST /devices":       `[{"id":"d2"}]`,
+	"PATCH /twins/d1":     `{"tags":{"a":1}}`,
+	"PUT /twins/d1":       `{"tags":{"a":1}}`,
+	"POST /devices/query": `{"query":"SELECT * FROM devices"}`,
+}
+
+func TestPermissions(t *testing.T) {
+	g := newRig(t, nil)
+	g.request("iothubowner", "POST /devices", `[{"id":"d1"},{"id":"d2"}]`)
+	text, err := os.ReadFile("testdata/permissions.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var policies []string
+	for line := range strings.Lines(string(text)) {
+		words := strings.Fields(line)
+		switch {
+		case len(words) == 0 || words[0] == "#":
+		case words[0] == "request":
+			policies = words[1:]
+		default:
+			request := words[0] + " " + words[1]
+			for i, policy := range policies {
+				got := g.request(policy, request, bodies[request])
+				if want := words[2+i]; got.status != want {
+					t.Errorf("%s as %s: got %s, want %s\n%s", request, policy, got.status, want, got.body)
+				}
+				if got.status == "401" && !strings.Contains(got.body, "IotHubUnauthorizedAccess") {
+					t.Errorf("%s as %s: %s", request, policy, got.body)
+				}
+			}
+		}
+	}
+}
+
+// request sends a request, with a condition that every existing thing holds.
+func (g *rig) request(policy, line, body string) answer {
+	g.t.Helper()
+	return send(g.t, g.server.Listener.Addr().String(), fmt.Appendf(nil,
+		"%s?api-version=2021-04-12 HTTP/1.1\r\nHost: %s\r\nConnection: close\r\nIf-Match: *\r\nAuthorization: %s\r\nContent-Length: %d\r\n\r\n%s",
+		line, hostName, g.goodToken(policy), len(body), body))
+}

@@ -1,0 +1,148 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/hubtwin/hubtwin/auth"
+	"github.com/hubtwin/hubtwin/device"
+	"github.com/hubtwin/hubtwin/httpapi"
+	"github.com/hubtwin/hubtwin/hub"
+	"github.com/hubtwin/hubtwin/presence"
+	"github.com/hubtwin/hubtwin/store/memory"
+	"github.com/hubtwin/hubtwin/twin"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const hostName = "hub.example.com"
+
+// rig is a real hub in memory with the API in front of it.
+type rig struct {
+	t           testing.TB
+	hub         *hub.Hub
+	verifier    *auth.Verifier
+	server      *httptest.Server
+	log         *logBook
+	connections map[string]*hub.Connection
+}
+
+// newRig opens a hub. configure, if not nil, may change what the API stands on.
+func newRig(t testing.TB, configure func(*httpapi.Config)) *rig {
+	t.Helper()
+	log := new(logBook)
+	logger := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	st := memory.New()
+	h, err := hub.Open(context.Background(), hub.Config{Store: st, Log: logger})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &rig{
+		t: t, hub: h, log: log, connections: map[string]*hub.Connection{},
+		verifier: &auth.Verifier{Keys: h.Secrets(), Hosts: []string{hostName}},
+	}
+	c := httpapi.Config{Hub: h, Verifier: g.verifier, Log: logger}
+	if configure != nil {
+		configure(&c)
+	}
+	g.server = httptest.NewServer(httpapi.New(c))
+	t.Cleanup(func() {
+		g.server.Close()
+		for _, c := range g.connections {
+			c.Close()
+		}
+		h.Close()
+		st.Close()
+	})
+	return g
+}
+
+// token signs a token for resource with the key of a policy.
+func (g *rig) token(policy, resource string, expires time.Time) string {
+	g.t.Helper()
+	token, err := auth.Sign(resource, g.key(policy), policy, expires)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return token
+}
+
+func (g *rig) goodToken(policy string) string {
+	return g.token(policy, hostName, time.Now().Add(time.Hour))
+}
+
+func (g *rig) key(policy string) string {
+	g.t.Helper()
+	for _, p := range g.hub.Policies() {
+		if p.Name == policy {
+			return p.PrimaryKey
+		}
+	}
+	g.t.Fatalf("there is no policy %q", policy)
+	return ""
+}
+
+// connect lets a device into the hub, as its front end would.
+func (g *rig) connect(name string) {
+	g.t.Helper()
+	id := device.ID{Device: name}
+	identity, err := g.hub.Secrets().Identity(context.Background(), id)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	token, err := auth.Sign(hostName+"/devices/"+name, identity.Authentication.PrimaryKey, "", time.Now().Add(time.Hour))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	who, err := g.verifier.Device(context.Background(), id, token, time.Now())
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	c, err := g.hub.Connect(context.Background(), who, silent{}, true, "")
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.connections[name] = c
+}
+
+// report sends a patch of reported properties and waits until it is durable.
+func (g *rig) report(name, patch string) {
+	g.t.Helper()
+	done := make(chan error, 1)
+	g.connections[name].Report([]byte(patch), twin.Rules{}, hub.AnyVersion, func(_ int64, err error) { done <- err })
+	if err := <-done; err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+// silent is a device that listens to nothing.
+type silent struct{}
+
+func (silent) Desired(presence.DesiredChange) {}
+func (silent) Close(error)                    {}
+
+// logBook keeps what is logged.
+type logBook struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logBook) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *logBook) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
