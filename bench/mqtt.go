@@ -1,0 +1,277 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"text/tabwriter"
+	"time"
+
+	"github.com/hubtwin/hubtwin/auth"
+	"github.com/hubtwin/hubtwin/client"
+	"github.com/hubtwin/hubtwin/mqtt/packet"
+)
+
+const devices = 500
+
+// payload is a reported patch of 220 bytes, of the kind a gateway sends.
+const payload = `{"connectivity":{"type":"cellular","signal":-71,"operator":"Telenor"},"battery":{"level":87,"charging":false},"temperature":{"value":21.5,"unit":"C","at":"2026-11-24T07:00:00Z"},"uptime":360012,"status":"ok","note":"abc"}`
+
+// first is what every twin holds before: together about 1 KB.
+const first = `{"firmware":{"version":"1.4.2","channel":"stable","sha":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"},"site":{"name":"Redmond43","line":7,"cell":"B-12","building":"north","floor":2},"limits":{"low":-40.5,"high":125.25,"hysteresis":0.5},"network":{"mac":"00:1b:44:11:3a:b7","ip":"10.20.30.40","dns":["10.0.0.1","10.0.0.2"],"vlan":120},"modules":{"edge":"1.5.0","agent":"1.5.0","camera":"0.9.3"},"notes":"unit was replaced in spring and recalibrated; keep the old calibration table for one season"}`
+
+// benchMQTT prints how fast the hub answers, and mosquitto echoes, the same
+// payload between the same clients. mosquitto stores nothing; the hub answers
+// after its change is on disk.
+func benchMQTT(ctx context.Context, length time.Duration, rounds int) error {
+	hub, err := startHub(ctx)
+	if err != nil {
+		return err
+	}
+	defer hub.stop()
+	broker, err := startMosquitto(ctx)
+	if err != nil {
+		return err
+	}
+	defer broker.stop()
+
+	loads := []struct {
+		what                  string
+		connections, inFlight int
+		hub, echo             func(connections, inFlight int) load
+	}{
+		{"reported PATCH, durable", devices, 4, hub.patch, broker.echo(payload)},
+		{"reported PATCH, durable", 64, 1, hub.patch, broker.echo(payload)},
+		{"twin GET, 1 KB", devices, 4, hub.get, broker.echo(first + payload)},
+		{"twin GET, 1 KB", 50, 32, hub.get, broker.echo(first + payload)},
+	}
+	fmt.Printf("fsync of 4 KiB here: %v; %d x %v each, medians\n\n", fsyncTime(), rounds, length)
+	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "what\tdevices x in flight\thub/s\tmosquitto echo/s\tratio\thub, mean of one")
+	for _, l := range loads {
+		var ours, theirs []float64
+		var took time.Duration
+		for range rounds {
+			a, err := timed(l.hub(l.connections, l.inFlight), length).run(ctx)
+			if err != nil {
+				return err
+			}
+			b, err := timed(l.echo(l.connections, l.inFlight), length).run(ctx)
+			if err != nil {
+				return err
+			}
+			ours, theirs, took = append(ours, a.perSecond), append(theirs, b.perSecond), a.took
+		}
+		x, y := median(ours), median(theirs)
+		fmt.Fprintf(w, "%s\t%d x %d\t%.0f\t%.0f\t%.2f\t%v\n", l.what, l.connections, l.inFlight, x, y, x/y, took.Round(time.Microsecond))
+		w.Flush()
+	}
+	return nil
+}
+
+func timed(l load, length time.Duration) load {
+	l.length = length
+	return l
+}
+
+func median(v []float64) float64 {
+	slices.Sort(v)
+	return v[len(v)/2]
+}
+
+// fsyncTime is what one small durable write costs on the disk of the data.
+func fsyncTime() time.Duration {
+	f, err := os.CreateTemp("", "fsync")
+	if err != nil {
+		return 0
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	block := make([]byte, 4096)
+	took := make([]float64, 0, 100)
+	for range cap(took) {
+		began := time.Now()
+		f.Write(block)
+		f.Sync()
+		took = append(took, float64(time.Since(began)))
+	}
+	return time.Duration(median(took)).Round(time.Microsecond)
+}
+
+// hubProcess is a hub on a real disk with its devices registered.
+type hubProcess struct {
+	process
+	dir     string
+	plain   string // address of MQTT without TLS
+	connect []packet.Connect
+}
+
+func (h *hubProcess) stop() {
+	h.process.stop()
+	os.RemoveAll(h.dir)
+}
+
+func startHub(ctx context.Context) (*hubProcess, error) {
+	dir, err := os.MkdirTemp("", "hubtwin-bench")
+	if err != nil {
+		return nil, err
+	}
+	h := &hubProcess{dir: dir}
+	binary := filepath.Join(dir, "hubtwin")
+	if err := build(ctx, binary); err != nil {
+		return nil, err
+	}
+	env := filepath.Join(dir, "env")
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	args := []string{"dev", "--data", filepath.Join(dir, "data"), "--env", env,
+		"--https-port", "0", "--mqtt-port", "0", "--mqtt-plain-port", fmt.Sprint(port), "--log-level", "warn"}
+	if err := h.start(ctx, binary, args...); err != nil {
+		return nil, err
+	}
+	vars, err := waitForEnv(ctx, env)
+	if err != nil {
+		h.stop()
+		return nil, err
+	}
+	h.plain = net.JoinHostPort("127.0.0.1", fmt.Sprint(port))
+	if err := h.register(ctx, vars); err != nil {
+		h.stop()
+		return nil, err
+	}
+	return h, nil
+}
+
+// register makes the devices and their twins' first content.
+func (h *hubProcess) register(ctx context.Context, vars map[string]string) error {
+	pem, err := os.ReadFile(vars["SSL_CERT_FILE"])
+	if err != nil {
+		return err
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	c, err := client.New(vars["HUBTWIN_CONNECTION_STRING"], client.Options{RootCAs: roots})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	h.connect = make([]packet.Connect, devices)
+	var errs = make(chan error, devices)
+	var all sync.WaitGroup
+	slots := make(chan struct{}, 16)
+	for n := range devices {
+		all.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			id := fmt.Sprintf("bench-%04d", n)
+			d, err := c.CreateDevice(ctx, client.Device{ID: id})
+			if err != nil {
+				errs <- err
+				return
+			}
+			token, err := auth.Sign("localhost/devices/"+id, d.Authentication.SymmetricKey.PrimaryKey, "", time.Now().Add(time.Hour))
+			if err != nil {
+				errs <- err
+				return
+			}
+			h.connect[n] = packet.Connect{ClientID: []byte(id), CleanSession: true, KeepAlive: 600,
+				Username: []byte("localhost/" + id + "/?api-version=2021-04-12"), Password: []byte(token)}
+			errs <- h.fill(n)
+		})
+	}
+	all.Wait()
+	close(errs)
+	for err := range errs {
+		if err != nil {
+			return fmt.Errorf("register devices: %w", err)
+		}
+	}
+	return nil
+}
+
+// fill reports the first content of a twin.
+func (h *hubProcess) fill(n int) error {
+	l := load{name: "fill", inFlight: 1, length: 0,
+		request: func(int) []byte { return publish("$iothub/twin/PATCH/properties/reported/?$rid=1", first) },
+		answer:  func(int) string { return "$iothub/twin/res/204/" }}
+	c, err := h.dial(n)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_, err = l.drive(c, n, stopped())
+	return err
+}
+
+func (h *hubProcess) dial(n int) (net.Conn, error) {
+	return handshake(h.plain, h.connect[n], "$iothub/twin/res/#")
+}
+
+func (h *hubProcess) patch(connections, inFlight int) load {
+	request := publish("$iothub/twin/PATCH/properties/reported/?$rid=1", payload)
+	return load{name: "hub patch", connections: connections, inFlight: inFlight, dial: h.dial,
+		request: func(int) []byte { return request },
+		answer:  func(int) string { return "$iothub/twin/res/204/" }}
+}
+
+func (h *hubProcess) get(connections, inFlight int) load {
+	request := publish("$iothub/twin/GET/?$rid=1", "")
+	return load{name: "hub get", connections: connections, inFlight: inFlight, dial: h.dial,
+		request: func(int) []byte { return request },
+		answer:  func(int) string { return "$iothub/twin/res/200/" }}
+}
+
+// brokerProcess is a mosquitto in whose topics every client hears itself.
+type brokerProcess struct {
+	process
+	dir, address string
+}
+
+func (b *brokerProcess) stop() {
+	b.process.stop()
+	os.RemoveAll(b.dir)
+}
+
+func startMosquitto(ctx context.Context) (*brokerProcess, error) {
+	binary, err := find("mosquitto", "/usr/sbin/mosquitto")
+	if err != nil {
+		return nil, fmt.Errorf("%w: install it (apt-get install mosquitto)", err)
+	}
+	dir, err := os.MkdirTemp("", "mosquitto-bench")
+	if err != nil {
+		return nil, err
+	}
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	b := &brokerProcess{dir: dir, address: net.JoinHostPort("127.0.0.1", fmt.Sprint(port))}
+	config := filepath.Join(dir, "mosquitto.conf")
+	text := fmt.Sprintf("listener %d 127.0.0.1\nallow_anonymous true\npersistence false\nset_tcp_nodelay true\nmax_queued_messages 0\nlog_type none\n", port)
+	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
+		return nil, err
+	}
+	if err := b.start(ctx, binary, "-c", config); err != nil {
+		return nil, err
+	}
+	return b, waitForPort(ctx, b.address)
+}
+
+func (b *brokerProcess) echo(payload string) func(connections, inFlight int) load {
+	return func(connections, inFlight int) load {
+		topic := func(n int) string { return fmt.Sprintf("bench/properties/reported/%04d", n) }
+		return load{name: "mosquitto echo", connections: connections, inFlight: inFlight,
+			dial: func(n int) (net.Conn, error) {
+				return handshake(b.address, packet.Connect{ClientID: fmt.Appendf(nil, "bench-%04d", n), CleanSession: true, KeepAlive: 600}, topic(n))
+			},
+			request: func(n int) []byte { return publish(topic(n), payload) },
+			answer:  topic}
+	}
+}
