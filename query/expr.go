@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// infix says for each operator how tightly it binds.
-var infix = map[kind]int{
+// infix says for each operator how tightly it binds; 0 is no operator.
+var infix = [where + 1]int{
 	or: precOr, and: precAnd,
 	equal: precCompare, notEqual: precCompare, less: precCompare, lessEqual: precCompare,
 	greater: precCompare, greaterEqual: precCompare, in: precCompare, nin: precCompare,
@@ -43,12 +43,12 @@ func (p *parser) expr(least int) Expr {
 	return left
 }
 
-var compareOps = map[kind]CompareOp{
+var compareOps = [...]CompareOp{
 	equal: Equal, notEqual: NotEqual, less: Less, lessEqual: LessEqual,
 	greater: Greater, greaterEqual: GreaterEqual,
 }
 
-var arithmeticOps = map[kind]ArithmeticOp{
+var arithmeticOps = [...]ArithmeticOp{
 	plus: Add, minus: Subtract, star: Multiply, slash: Divide, percent: Remainder,
 }
 
@@ -56,23 +56,27 @@ var arithmeticOps = map[kind]ArithmeticOp{
 // grouping of equals makes no difference in three-valued logic either.
 func join(op kind, l, r Expr) Expr {
 	if op == and {
-		return &And{Terms: append(andTerms(l), andTerms(r)...)}
+		both, ok := l.(*And)
+		if !ok {
+			both = &And{Terms: append(make([]Expr, 0, 2), l)}
+		}
+		if more, ok := r.(*And); ok {
+			both.Terms = append(both.Terms, more.Terms...)
+		} else {
+			both.Terms = append(both.Terms, r)
+		}
+		return both
 	}
-	return &Or{Terms: append(orTerms(l), orTerms(r)...)}
-}
-
-func andTerms(e Expr) []Expr {
-	if a, ok := e.(*And); ok {
-		return a.Terms
+	either, ok := l.(*Or)
+	if !ok {
+		either = &Or{Terms: append(make([]Expr, 0, 2), l)}
 	}
-	return []Expr{e}
-}
-
-func orTerms(e Expr) []Expr {
-	if o, ok := e.(*Or); ok {
-		return o.Terms
+	if more, ok := r.(*Or); ok {
+		either.Terms = append(either.Terms, more.Terms...)
+	} else {
+		either.Terms = append(either.Terms, r)
 	}
-	return []Expr{e}
+	return either
 }
 
 // deeper counts a level of nesting; the caller leaves it with p.depth--.

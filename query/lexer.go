@@ -62,7 +62,7 @@ var reserved = map[string]kind{
 // reservedKind finds a reserved word in any case; path means it is none.
 func reservedKind(word string) kind {
 	var lower [9]byte // "undefined" is the longest
-	if len(word) > len(lower) {
+	if len(word) < 2 || len(word) > len(lower) || word[0] == '$' {
 		return path
 	}
 	for i := range len(word) {
@@ -92,7 +92,8 @@ type lexer struct {
 	text string
 	pos  int // where the next token is looked for
 	tok  token
-	segs []string // the keys of tok if it is a path; overwritten by the next path
+	segs []string  // the keys of tok if it is a path; overwritten by the next path
+	room [6]string // where segs begins
 	err  *Error
 }
 
@@ -186,7 +187,7 @@ func (l *lexer) nameChar(pos int) int {
 // pathToken reads a path, or a reserved word.
 func (l *lexer) pathToken() {
 	start := l.pos
-	l.segs = l.segs[:0]
+	l.segs = l.room[:0]
 	plain := !l.at("[[") // the first key is not escaped
 	for l.segment() && l.pos < len(l.text) && l.text[l.pos] == '.' {
 		l.pos++
@@ -198,12 +199,13 @@ func (l *lexer) pathToken() {
 	if !plain {
 		return
 	}
-	switch word := l.segs[0]; {
+	word := l.segs[0]
+	switch k := reservedKind(word); {
 	case strings.ContainsRune("‘’“”`", first(word)):
 		l.fail(start, "put text between straight quotes: 'text'", "unexpected quote %q", first(word))
-	case reservedKind(word) == path:
+	case k == path:
 	case len(l.segs) == 1:
-		l.tok.kind = reservedKind(word)
+		l.tok.kind = k
 	default:
 		l.fail(start, "write [["+word+"]]", "%q is a reserved word", word)
 	}
@@ -246,7 +248,7 @@ func (l *lexer) segment() bool {
 	case l.pos == name:
 		l.fail(l.pos, "names stand without blanks around '.'; odd ones in double square brackets: tags.[[a:b]]", "a name is missing")
 		return false
-	case len(l.segs) > 0 && reservedKind(word) == group:
+	case len(l.segs) > 0 && len(word) == len("group") && reservedKind(word) == group:
 		l.fail(start, "write [["+word+"]]", "%q is a reserved word", word)
 		return false
 	default:
@@ -390,7 +392,7 @@ func (l *lexer) sign(k kind, size int) {
 	l.pos += size
 }
 
-var signs = map[byte]kind{
+var signs = [utf8.RuneSelf]kind{
 	'*': star, ',': comma, '(': leftParen, ')': rightParen, '[': leftBracket, ']': rightBracket,
 	'+': plus, '/': slash, '%': percent, '=': equal, '<': less, '>': greater,
 }
@@ -408,8 +410,8 @@ func (l *lexer) signToken(c byte) {
 	case l.at("=="), l.at("=>"), l.at("=<"):
 		l.sign(other, 2)
 	default:
-		k, ok := signs[c]
-		if !ok {
+		k := signs[c]
+		if k == end {
 			k = other
 		}
 		l.sign(k, 1)

@@ -163,7 +163,7 @@ func textEnd(json string, i int) int {
 			return i
 		}
 	}
-	return i
+	return len(json) // i may be past it, after a backslash at the very end
 }
 
 // stringEnd is the place of the quote that ends the string begun at i.
