@@ -164,8 +164,6 @@ func (b *authenticationBody) parse(module bool) (Authentication, error) {
 	keys := a.PrimaryKey != "" || a.SecondaryKey != ""
 	thumbprints := a.PrimaryThumbprint != "" || a.SecondaryThumbprint != ""
 	switch {
-	case keys && thumbprints:
-		return Authentication{}, fault.New(fault.ArgumentInvalid, "an identity has symmetric keys or thumbprints, not both")
 	case keys && a.Type != SAS:
 		return Authentication{}, fault.New(fault.ArgumentInvalid, "authentication of type %s has no symmetric keys", a.Type)
 	case thumbprints && a.Type != SelfSigned:
