@@ -38,7 +38,7 @@ func (a *api) bulk(c *call) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	failed, err := a.Hub.Bulk(c.Context(), c.who, items)
+	failed, err := a.Hub.Bulk(c.Context(), c.who, items, c.rules)
 	if err != nil {
 		return nil, err
 	}

@@ -145,4 +145,3 @@ func (l *logBook) String() string {
 	defer l.mu.Unlock()
 	return l.text.String()
 }
-

@@ -19,8 +19,9 @@ type BulkError struct {
 }
 
 // Bulk carries out the items, each by itself: those that can be done are done.
-// It returns the failures, in the order of the items.
-func (h *Hub) Bulk(ctx context.Context, who auth.Principal, items []device.BulkItem) ([]BulkError, error) {
+// It returns the failures, in the order of the items. Twin data must keep to
+// the rules.
+func (h *Hub) Bulk(ctx context.Context, who auth.Principal, items []device.BulkItem, rules twin.Rules) ([]BulkError, error) {
 	if err := who.May(auth.RegistryWrite); err != nil {
 		return nil, err
 	}
@@ -28,7 +29,7 @@ func (h *Hub) Bulk(ctx context.Context, who auth.Principal, items []device.BulkI
 	outcomes := make([]error, len(items))
 	var done sync.WaitGroup
 	for i := range items {
-		done.Go(func() { outcomes[i] = h.bulkItem(ctx, items[i]) })
+		done.Go(func() { outcomes[i] = h.bulkItem(ctx, items[i], rules) })
 	}
 	done.Wait()
 	var failed []BulkError
@@ -40,30 +41,30 @@ func (h *Hub) Bulk(ctx context.Context, who auth.Principal, items []device.BulkI
 	return failed, nil
 }
 
-func (h *Hub) bulkItem(ctx context.Context, item device.BulkItem) error {
+func (h *Hub) bulkItem(ctx context.Context, item device.BulkItem, rules twin.Rules) error {
 	if item.Err != nil {
 		return item.Err
 	}
 	id := item.Identity.ID
 	switch item.Mode {
 	case device.BulkCreate:
-		return h.bulkPut(ctx, item, putNew, "")
+		return h.bulkPut(ctx, item, rules, putNew, "")
 	case device.BulkUpdate:
-		return h.bulkPut(ctx, item, putExisting, Any)
+		return h.bulkPut(ctx, item, rules, putExisting, Any)
 	case device.BulkUpdateIfMatchEtag:
-		return h.bulkPut(ctx, item, putExisting, mustMatch(item.Etag))
+		return h.bulkPut(ctx, item, rules, putExisting, mustMatch(item.Etag))
 	case device.BulkCreateOrUpdate:
-		return h.bulkPut(ctx, item, putAny, Any)
+		return h.bulkPut(ctx, item, rules, putAny, Any)
 	case device.BulkCreateOrUpdateIfMatch:
-		return h.bulkPut(ctx, item, putAny, mustMatch(item.Etag))
+		return h.bulkPut(ctx, item, rules, putAny, mustMatch(item.Etag))
 	case device.BulkDelete:
 		return h.delete(ctx, id, Any)
 	case device.BulkDeleteIfMatchEtag:
 		return h.delete(ctx, id, mustMatch(item.Etag))
 	case device.BulkUpdateTwin:
-		return h.bulkTwin(ctx, item, Any)
+		return h.bulkTwin(ctx, item, rules, Any)
 	case device.BulkUpdateTwinIfMatchEtag:
-		return h.bulkTwin(ctx, item, mustMatch(item.TwinEtag))
+		return h.bulkTwin(ctx, item, rules, mustMatch(item.TwinEtag))
 	}
 	return fault.New(fault.ArgumentInvalid, "importMode %q is not known", item.Mode)
 }
@@ -77,8 +78,8 @@ func mustMatch(etag string) Condition {
 	return Condition(etag)
 }
 
-func (h *Hub) bulkPut(ctx context.Context, item device.BulkItem, mode putMode, c Condition) error {
-	content, err := twinContent(item)
+func (h *Hub) bulkPut(ctx context.Context, item device.BulkItem, rules twin.Rules, mode putMode, c Condition) error {
+	content, err := twinContent(item, rules)
 	if err != nil {
 		return err
 	}
@@ -86,12 +87,12 @@ func (h *Hub) bulkPut(ctx context.Context, item device.BulkItem, mode putMode, c
 	return err
 }
 
-func (h *Hub) bulkTwin(ctx context.Context, item device.BulkItem, c Condition) error {
+func (h *Hub) bulkTwin(ctx context.Context, item device.BulkItem, rules twin.Rules, c Condition) error {
 	body, err := twinBody(item)
 	if err != nil {
 		return err
 	}
-	p, err := twin.ParsePatch(body, twin.Rules{})
+	p, err := twin.ParsePatch(body, rules)
 	if err != nil {
 		return err
 	}
@@ -100,7 +101,7 @@ func (h *Hub) bulkTwin(ctx context.Context, item device.BulkItem, c Condition) e
 }
 
 // twinContent is the twin data that an identity item brings along, or nil.
-func twinContent(item device.BulkItem) (*twin.Replacement, error) {
+func twinContent(item device.BulkItem, rules twin.Rules) (*twin.Replacement, error) {
 	if item.Tags == nil && item.Desired == nil {
 		return nil, nil
 	}
@@ -108,7 +109,7 @@ func twinContent(item device.BulkItem) (*twin.Replacement, error) {
 	if err != nil {
 		return nil, err
 	}
-	return twin.ParseReplacement(body, twin.Rules{})
+	return twin.ParseReplacement(body, rules)
 }
 
 // twinBody puts the twin data of an item into the form of a twin request.

@@ -214,7 +214,7 @@ func TestRightsAreAskedFor(t *testing.T) {
 		"read identity": {auth.RegistryRead, func(w auth.Principal) error { _, err := h.Identity(ctx, w, i.ID); return err }},
 		"list":          {auth.RegistryRead, func(w auth.Principal) error { _, err := h.Identities(ctx, w, 0); return err }},
 		"statistics":    {auth.RegistryRead, func(w auth.Principal) error { _, err := h.DeviceStatistics(ctx, w); return err }},
-		"bulk":          {auth.RegistryWrite, func(w auth.Principal) error { _, err := h.Bulk(ctx, w, nil); return err }},
+		"bulk":          {auth.RegistryWrite, func(w auth.Principal) error { _, err := h.Bulk(ctx, w, nil, twin.Rules{}); return err }},
 		"put identity": {auth.RegistryWrite, func(w auth.Principal) error {
 			_, err := h.PutIdentity(ctx, w, device.Identity{ID: i.ID, Status: device.Enabled, Authentication: i.Authentication}, hub.Any)
 			return err
