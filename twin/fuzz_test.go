@@ -11,22 +11,31 @@ import (
 	"github.com/hubtwin/hubtwin/fault"
 )
 
-// hostile are bodies that have broken parsers before.
-func hostile() []string {
+// hostile are bodies of the kinds that have broken parsers before; n is how far
+// they go.
+func hostile(n int) []string {
 	var keys, duplicates strings.Builder
-	for i := range 3000 {
+	for i := range n {
 		fmt.Fprintf(&keys, `,"k%d":%d`, i, i)
 		fmt.Fprintf(&duplicates, `,"k":{"a":%d}`, i)
 	}
 	return []string{
 		`{"tags":{` + keys.String()[1:] + `}}`,
 		`{"properties":{"desired":{` + duplicates.String()[1:] + `}}}`,
-		strings.Repeat(`{"tags":`, 5000),
-		strings.Repeat(`{"a":[`, 5000) + strings.Repeat(`]}`, 5000),
+		strings.Repeat(`{"tags":`, n),
+		`{"x":` + strings.Repeat(`[{"a":`, n) + `1` + strings.Repeat(`}]`, n) + `}`,
+		strings.Repeat(`{"a":[`, n) + strings.Repeat(`]}`, n),
 		"{\"tags\":{\"a\xc2\":\"\xed\xa0\x80\"}}",
 		`{"tags":{"a":"\ud800","b":"\udc00\ud800","\ud83d\ude00":"\ud83d\ude00"}}`,
-		`{"properties":{"desired":{"n":` + strings.Repeat("9", 5000) + `,"e":1e999999999}}}`,
+		`{"properties":{"desired":{"n":` + strings.Repeat("9", n) + `,"e":1e999999999}}}`,
 		`{"properties":{"desired":{"a":[{"b":[ 1 , null ]}],"c":{"d":null}}},"tags":null}`,
+		`{"tags":{"a":"` + strings.Repeat(`\u0007`, n) + `","b":[` + strings.Repeat(`[],`, n) + `{}]}}`,
+	}
+}
+
+func TestHostileBodies(t *testing.T) {
+	for _, body := range hostile(3000) {
+		checkBody(t, []byte(body))
 	}
 }
 
@@ -34,35 +43,37 @@ func hostile() []string {
 // JSON for encoding/json too, what they call no JSON must not be, and what they
 // accept must merge, render and store.
 func FuzzParsePatch(f *testing.F) {
-	for _, body := range hostile() {
+	for _, body := range hostile(30) {
 		f.Add([]byte(body))
 	}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		tw := New(t0)
-		p, err := ParsePatch(body, Rules{})
+	f.Fuzz(checkBody)
+}
+
+func checkBody(t *testing.T, body []byte) {
+	tw := New(t0)
+	patch, err := ParsePatch(body, Rules{})
+	checkVerdict(t, body, err)
+	if err == nil {
+		if next, c, err := tw.Merge(patch, t1); err == nil {
+			checkChange(t, next, c)
+			tw = next
+		}
+	}
+	replacement, err := ParseReplacement(body, Rules{NoArrays: true})
+	checkVerdict(t, body, err)
+	if err == nil {
+		if next, c, err := tw.Replace(replacement, t1); err == nil {
+			checkChange(t, next, c)
+			tw = next
+		}
+	}
+	reported, err := ParseReported(body, Rules{})
+	if err == nil {
 		checkVerdict(t, body, err)
-		if err == nil {
-			if next, c, err := tw.Merge(p, t1); err == nil {
-				checkChange(t, next, c)
-				tw = next
-			}
+		if next, c, err := tw.Report(reported, t1); err == nil {
+			checkChange(t, next, c)
 		}
-		r, err := ParseReplacement(body, Rules{NoArrays: true})
-		checkVerdict(t, body, err)
-		if err == nil {
-			if next, c, err := tw.Replace(r, t1); err == nil {
-				checkChange(t, next, c)
-				tw = next
-			}
-		}
-		reported, err := ParseReported(body, Rules{})
-		if err == nil {
-			checkVerdict(t, body, err)
-			if next, c, err := tw.Report(reported, t1); err == nil {
-				checkChange(t, next, c)
-			}
-		}
-	})
+	}
 }
 
 // checkVerdict compares what a parser said of body with encoding/json, where
