@@ -1,0 +1,289 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/hubtwin/hubtwin/client"
+)
+
+// exits ends the help of each command.
+const exits = "Exit code: 0 success, 1 failure, 2 bad command line, query or JSON, 3 no such device."
+
+type deviceCommands struct {
+	List             deviceList             `cmd:"" help:"List devices by id."`
+	Show             deviceShow             `cmd:"" help:"Print the identity of a device, keys included."`
+	Create           deviceCreate           `cmd:"" help:"Register a device."`
+	Update           deviceUpdate           `cmd:"" help:"Enable or disable a device, or change its keys."`
+	Delete           deviceDelete           `cmd:"" help:"Remove a device and its twin."`
+	ConnectionString deviceConnectionString `cmd:"" help:"Print what a device needs to connect."`
+}
+
+type deviceList struct {
+	connection
+	output
+	Top int `default:"1000" placeholder:"N" help:"List N devices at most (1000)."`
+}
+
+func (deviceList) Help() string {
+	return `Lists 1000 devices at most. To see more, or to choose, use a query.
+
+Examples:
+  hubtwin device list
+  hubtwin query "SELECT * FROM devices WHERE status = 'disabled'"
+
+` + exits
+}
+
+// maxListed is the most that the API lists.
+const maxListed = 1000
+
+// Run prints one device a line.
+func (cmd deviceList) Run(ctx context.Context, c console) error {
+	if cmd.Top < 1 || cmd.Top > maxListed {
+		return usagef("--top: a list has 1 to %d devices; for more use hubtwin query \"SELECT * FROM devices\"", maxListed)
+	}
+	hub, err := cmd.open()
+	if err != nil {
+		return err
+	}
+	defer hub.Close()
+	devices, err := hub.ListDevices(ctx, cmd.Top)
+	if err != nil {
+		return explained(err)
+	}
+	if cmd.json() {
+		for _, d := range devices {
+			if err := printDevice(c, cmd.output, d); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	t := table{w: c.out, headers: []string{"DEVICE", "STATUS", "CONNECTION", "AUTHENTICATION", "LAST ACTIVITY"}}
+	var rows [][]string
+	for _, d := range devices {
+		rows = append(rows, []string{d.ID, d.Status, d.ConnectionState, d.Authentication.Type, activity(d.LastActivityTime)})
+	}
+	if err := t.print(rows); err != nil {
+		return err
+	}
+	if len(devices) == cmd.Top {
+		fmt.Fprintf(c.err, "There may be more: the list ends at %d devices.\n", cmd.Top)
+	}
+	return nil
+}
+
+// activity is a time of the API for people, to the second.
+func activity(t string) string {
+	if strings.HasPrefix(t, "0001-") {
+		return "never"
+	}
+	date, fraction, _ := strings.Cut(t, ".")
+	if fraction != "" {
+		date += "Z"
+	}
+	return date
+}
+
+func printDevice(c console, o output, d client.Device) error {
+	text, err := json.Marshal(d)
+	if err != nil {
+		return err
+	}
+	if o.json() {
+		return printLine(c.out, text)
+	}
+	return printIndented(c.out, text)
+}
+
+type deviceShow struct {
+	connection
+	output
+	Device string `arg:"" help:"Id of the device."`
+}
+
+func (deviceShow) Help() string { return exits }
+
+// Run prints the identity.
+func (cmd deviceShow) Run(ctx context.Context, c console) error {
+	hub, err := cmd.open()
+	if err != nil {
+		return err
+	}
+	defer hub.Close()
+	d, err := hub.Device(ctx, cmd.Device)
+	if err != nil {
+		return explained(err)
+	}
+	return printDevice(c, cmd.output, d)
+}
+
+// keys are the flags for a device's keys.
+type keys struct {
+	PrimaryKey   string `placeholder:"BASE64" help:"The first key."`
+	SecondaryKey string `placeholder:"BASE64" help:"The second key."`
+}
+
+// change writes the keys that were given into d.
+func (k keys) change(d *client.Device) {
+	if k.PrimaryKey != "" {
+		d.Authentication.SymmetricKey.PrimaryKey = k.PrimaryKey
+	}
+	if k.SecondaryKey != "" {
+		d.Authentication.SymmetricKey.SecondaryKey = k.SecondaryKey
+	}
+}
+
+type deviceCreate struct {
+	connection
+	output
+	keys
+	Device   string `arg:"" help:"Id of the device: 1 to 128 letters, digits and -.+%_#*?!(),:=@$'."`
+	Disabled bool   `help:"Do not let it connect yet."`
+	Edge     bool   `help:"It is an edge device, which others can connect through."`
+}
+
+func (deviceCreate) Help() string {
+	return `The hub makes two keys, unless both are given.
+
+Examples:
+  hubtwin device create pump-7
+  hubtwin device connection-string pump-7
+
+` + exits
+}
+
+// Run registers the device and prints its identity.
+func (cmd deviceCreate) Run(ctx context.Context, c console) error {
+	if (cmd.PrimaryKey == "") != (cmd.SecondaryKey == "") {
+		return usagef("give both --primary-key and --secondary-key, or neither")
+	}
+	hub, err := cmd.open()
+	if err != nil {
+		return err
+	}
+	defer hub.Close()
+	d := client.Device{ID: cmd.Device, Status: "enabled", Capabilities: client.Capabilities{IoTEdge: cmd.Edge}}
+	if cmd.Disabled {
+		d.Status = "disabled"
+	}
+	cmd.keys.change(&d)
+	d, err = hub.CreateDevice(ctx, d)
+	if err != nil {
+		return explained(err)
+	}
+	return printDevice(c, cmd.output, d)
+}
+
+type deviceUpdate struct {
+	connection
+	output
+	keys
+	Device       string  `arg:"" help:"Id of the device."`
+	Status       string  `enum:",enabled,disabled" default:"" placeholder:"enabled|disabled" help:"Whether it may connect. Disabling closes its connection."`
+	StatusReason *string `placeholder:"TEXT" help:"Why, for people."`
+}
+
+func (deviceUpdate) Help() string {
+	return `What is not mentioned stays as it is.
+
+Examples:
+  hubtwin device update pump-7 --status disabled --status-reason "in repair"
+  hubtwin device update pump-7 --primary-key "$(head -c 32 /dev/urandom | base64)"
+
+` + exits
+}
+
+// Run reads, changes and writes the identity, unless someone else wrote it in
+// between.
+func (cmd deviceUpdate) Run(ctx context.Context, c console) error {
+	if cmd.keys == (keys{}) && cmd.Status == "" && cmd.StatusReason == nil {
+		return usagef("nothing to change: give --status, --status-reason, --primary-key or --secondary-key")
+	}
+	hub, err := cmd.open()
+	if err != nil {
+		return err
+	}
+	defer hub.Close()
+	d, err := hub.Device(ctx, cmd.Device)
+	if err != nil {
+		return explained(err)
+	}
+	cmd.keys.change(&d)
+	if cmd.Status != "" {
+		d.Status = cmd.Status
+	}
+	if cmd.StatusReason != nil {
+		d.StatusReason = *cmd.StatusReason
+	}
+	d, err = hub.UpdateDevice(ctx, d, d.Etag)
+	if err != nil {
+		return explained(err)
+	}
+	return printDevice(c, cmd.output, d)
+}
+
+type deviceDelete struct {
+	connection
+	Device string `arg:"" help:"Id of the device."`
+	Etag   string `placeholder:"ETAG" help:"Only if the identity still has this etag."`
+}
+
+func (deviceDelete) Help() string { return exits }
+
+// Run deletes. It prints nothing.
+func (cmd deviceDelete) Run(ctx context.Context) error {
+	hub, err := cmd.open()
+	if err != nil {
+		return err
+	}
+	defer hub.Close()
+	return explained(hub.DeleteDevice(ctx, cmd.Device, cmd.Etag))
+}
+
+type deviceConnectionString struct {
+	connection
+	Device string `arg:"" help:"Id of the device."`
+	Host   string `env:"HUBTWIN_DEVICE_HOST" placeholder:"HOST[:PORT]" help:"Where devices reach the hub over MQTT; the host of --connection-string, on port 8883, otherwise (${env})."`
+	Key    string `enum:"primary,secondary" default:"primary" help:"Which key: ${enum}."`
+}
+
+func (deviceConnectionString) Help() string {
+	return `Examples:
+  export IOTHUB_DEVICE_CONNECTION_STRING="$(hubtwin device connection-string pump-7)"
+
+` + exits
+}
+
+// Run prints the connection string alone.
+func (cmd deviceConnectionString) Run(ctx context.Context, c console) error {
+	hub, err := cmd.open()
+	if err != nil {
+		return err
+	}
+	defer hub.Close()
+	d, err := hub.Device(ctx, cmd.Device)
+	if err != nil {
+		return explained(err)
+	}
+	key := d.Authentication.SymmetricKey.PrimaryKey
+	if cmd.Key == "secondary" {
+		key = d.Authentication.SymmetricKey.SecondaryKey
+	}
+	if key == "" {
+		return fmt.Errorf("device %q has no keys: it proves itself by certificate (%s)", d.ID, d.Authentication.Type)
+	}
+	host := cmd.Host
+	if host == "" {
+		s, err := client.ParseConnectionString(cmd.ConnectionString)
+		if err != nil {
+			return usageError{err}
+		}
+		host = withoutPort(s.HostName)
+	}
+	fmt.Fprintln(c.out, deviceString(host, d.ID, key))
+	return nil
+}

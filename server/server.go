@@ -1,0 +1,192 @@
+// Package server is one hub from a [Config]: it opens the store, the hub, the
+// listeners and the front ends, in that order, runs them until a context ends,
+// and closes them in reverse.
+//
+// It is wiring and knows no rule of the hub. Reading flags and files, telling
+// people what runs where, and signals are the program's, cmd/hubtwin.
+//
+// Begin at [Open].
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/hubtwin/hubtwin/auth"
+	"github.com/hubtwin/hubtwin/httpapi"
+	"github.com/hubtwin/hubtwin/hub"
+	"github.com/hubtwin/hubtwin/mqtt"
+	"github.com/hubtwin/hubtwin/store"
+	"github.com/hubtwin/hubtwin/store/memory"
+	"github.com/hubtwin/hubtwin/store/pebble"
+	"github.com/hubtwin/hubtwin/wsnet"
+)
+
+// Server is a hub that is open: ports are taken, but nobody is served before
+// Run.
+type Server struct {
+	Hub *hub.Hub
+	Certificates
+	HTTPS, MQTT, MQTTPlain Endpoint
+
+	log   *slog.Logger
+	names []string
+	store store.Store
+	work  gate // requests and WebSockets under way
+}
+
+// Open validates c, makes what is missing (certificates, policies with keys)
+// and takes the ports. The caller must Close the server, whether or not it was
+// Run. Errors say what to do; a data directory that another hub has open gives
+// pebble.ErrInUse, one of an unknown format pebble.ErrFormat.
+func Open(ctx context.Context, c Config) (_ *Server, err error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	s := &Server{log: c.Log, names: c.names()}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if s.store, err = openStore(c.Data, s.log); err != nil {
+		return nil, err
+	}
+	if s.Hub, err = hub.Open(ctx, hub.Config{Store: s.store, Log: s.log}); err != nil {
+		return nil, err
+	}
+	if s.Certificates, err = openCertificates(c.Certificates, s.names, time.Now()); err != nil {
+		return nil, err
+	}
+	if err = s.listen(c); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// storeDirectory is the place of the store in the data directory. It has one
+// of its own because the engine wants to be alone.
+const storeDirectory = "store"
+
+func openStore(dir string, log *slog.Logger) (store.Store, error) {
+	if dir == "" {
+		return memory.New(), nil
+	}
+	return pebble.Open(filepath.Join(dir, storeDirectory), pebble.Options{Logger: log})
+}
+
+func (s *Server) listen(c Config) (err error) {
+	addresses := c.addresses()
+	if s.HTTPS, err = listen(addresses, c.HTTPS); err != nil {
+		return fmt.Errorf("https-port: %w", err)
+	}
+	if s.MQTT, err = listen(addresses, c.MQTT); err != nil {
+		return fmt.Errorf("mqtt-port: %w", err)
+	}
+	if s.MQTTPlain, err = listen(addresses, c.MQTTPlain); err != nil {
+		return fmt.Errorf("mqtt-plain-port: %w", err)
+	}
+	return nil
+}
+
+// Run serves until ctx ends, or a listener fails, which is the error. Then it
+// stops accepting, closes devices' connections, lets requests finish for up to
+// 10 seconds, and returns when nothing of them is left. It can run once.
+func (s *Server) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	verifier := &auth.Verifier{Keys: s.Hub.Secrets(), Hosts: s.names}
+	devices := mqtt.New(mqtt.Config{Hub: s.Hub, Verifier: verifier, Log: s.log})
+	rest := newHTTPServer(s.counted(httpapi.New(httpapi.Config{
+		Hub:       s.Hub,
+		Verifier:  verifier,
+		Log:       s.log,
+		Websocket: s.tunnel(ctx, devices),
+	})), s.log)
+
+	var running sync.WaitGroup
+	serve := func(name string, e Endpoint, t *tls.Config, f func(net.Listener) error) {
+		for _, l := range e.listeners {
+			if t != nil {
+				l = tls.NewListener(l, t)
+			}
+			running.Go(func() {
+				if err := f(l); ctx.Err() == nil {
+					stop(fmt.Errorf("%s on %s: %w", name, l.Addr(), err))
+				}
+			})
+		}
+	}
+	serveDevices := func(l net.Listener) error { return devices.Serve(ctx, l) }
+	serve("HTTPS", s.HTTPS, tlsConfig(s.server, "http/1.1"), rest.Serve)
+	serve("MQTT", s.MQTT, tlsConfig(s.server), serveDevices)
+	serve("MQTT without TLS", s.MQTTPlain, nil, serveDevices)
+
+	<-ctx.Done()
+	s.log.Debug("stopping")
+	shutdownHTTP(rest, shutdownTimeout)
+	s.work.close()
+	s.work.wait()
+	running.Wait()
+	if cause := context.Cause(ctx); cause != ctx.Err() {
+		return cause
+	}
+	return nil
+}
+
+// counted makes the end wait for the requests that h is serving.
+func (s *Server) counted(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !s.work.enter() {
+			panic(http.ErrAbortHandler) // the connection is closed already
+		}
+		defer s.work.leave()
+		h.ServeHTTP(w, r)
+	})
+}
+
+// tunnel hands devices that speak MQTT through a WebSocket to the MQTT front
+// end, until ctx ends. A connection gets a fresh goroutine: net/http's own has
+// a grown stack and a buffer that would stay for as long as it lives.
+func (s *Server) tunnel(ctx context.Context, devices *mqtt.Server) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, _, err := wsnet.Upgrader{}.Upgrade(w, r, "mqtt")
+		if err != nil {
+			s.log.Debug("no WebSocket", "remote", r.RemoteAddr, "error", err)
+			return
+		}
+		if !s.work.enter() {
+			conn.Close()
+			return
+		}
+		go func() {
+			defer s.work.leave()
+			devices.ServeConn(ctx, conn)
+		}()
+	})
+}
+
+// Close releases what Open took. Run must have returned.
+func (s *Server) Close() error {
+	for _, e := range []*Endpoint{&s.MQTTPlain, &s.MQTT, &s.HTTPS} {
+		e.close()
+	}
+	if s.Hub != nil {
+		s.Hub.Close()
+	}
+	if s.store == nil {
+		return nil
+	}
+	return s.store.Close()
+}
