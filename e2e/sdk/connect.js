@@ -1,0 +1,40 @@
+'use strict';
+
+// What the SDK tests share: connection strings, devices on each transport, and
+// promises for the SDKs' callbacks.
+
+const { Client } = require('azure-iot-device');
+const { Mqtt, MqttWs } = require('azure-iot-device-mqtt');
+const { Registry } = require('azure-iothub');
+
+const registry = Registry.fromConnectionString(process.env.IOTHUB_CONNECTION_STRING);
+const host = /HostName=([^;:]+)/.exec(process.env.IOTHUB_CONNECTION_STRING)[1];
+
+// promised calls a function that takes a callback last.
+const promised = (object, method, ...args) => new Promise((resolve, reject) => {
+  object[method](...args, (err, result) => (err ? reject(err) : resolve(result)));
+});
+
+// deviceString is the connection string of a registered device.
+async function deviceString(deviceId) {
+  const { responseBody: device } = await registry.get(deviceId);
+  return `HostName=${host};DeviceId=${deviceId};SharedAccessKey=${device.authentication.symmetricKey.primaryKey}`;
+}
+
+// connect opens a device, hands it to use, and closes it whatever happens.
+async function connect(deviceId, transport, use) {
+  const client = Client.fromConnectionString(await deviceString(deviceId), transport);
+  try {
+    await client.open();
+    return await use(client);
+  } finally {
+    await client.close();
+  }
+}
+
+// next resolves with the next event of a name.
+const next = (emitter, name) => new Promise((resolve) => {
+  emitter.once(name, resolve);
+});
+
+module.exports = { registry, host, promised, deviceString, connect, next, transports: { Mqtt, MqttWs } };

@@ -1,0 +1,38 @@
+package e2e
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// TestNodeSDKs runs the tests of sdk/ with Node's own test runner against one hub.
+func TestNodeSDKs(t *testing.T) {
+	needSDKs(t)
+	h := newHub(t, "--device", "device1", "--device", "device2", "--device", "device3")
+	h.start()
+	modules, err := filepath.Abs(filepath.Join(tutorial, "node_modules"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob("sdk/*.test.js")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no SDK tests: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "node", append([]string{"--test", "--test-reporter=spec"}, files...)...)
+	cmd.Env = append(os.Environ(), "NODE_PATH="+modules)
+	for name, value := range h.vars() {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s\nthe hub says:\n%s", err, out, h.out)
+	}
+	t.Logf("%s", out)
+	h.stop()
+}
