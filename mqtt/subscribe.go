@@ -1,0 +1,138 @@
+package mqtt
+
+import (
+	"slices"
+
+	"github.com/hubtwin/hubtwin/fault"
+	"github.com/hubtwin/hubtwin/hub"
+	"github.com/hubtwin/hubtwin/mqtt/packet"
+)
+
+// maxFilter bounds a topic filter, in bytes. The longest that an SDK uses names
+// a device and a module of 128 characters each.
+const maxFilter = 512
+
+// reach says how much of a kind of topics the subscriptions cover.
+type reach byte
+
+const (
+	nothing reach = iota
+	some          // it depends on the topic
+	everything
+)
+
+// subscriptions are the filters of a connection, and what they mean for the
+// topics that are sent most.
+type subscriptions struct {
+	// filters is replaced, never changed, so others may keep it.
+	filters   []string
+	responses reach
+	desired   reach
+}
+
+func (s *subscriptions) add(subs []hub.Subscription) {
+	next := slices.Clone(s.filters)
+	for _, sub := range subs {
+		if !slices.Contains(next, sub.Filter) {
+			next = append(next, sub.Filter)
+		}
+	}
+	s.set(next)
+}
+
+func (s *subscriptions) remove(filters []string) {
+	var next []string
+	for _, f := range s.filters {
+		if !slices.Contains(filters, f) {
+			next = append(next, f)
+		}
+	}
+	s.set(next)
+}
+
+func (s *subscriptions) set(filters []string) {
+	s.filters = filters
+	s.responses, s.desired = nothing, nothing
+	for _, f := range filters {
+		s.responses = max(s.responses, reachOf(f, twinResponses))
+		s.desired = max(s.desired, reachOf(f, desiredTopics))
+	}
+}
+
+func reachOf(filter, sent string) reach {
+	switch {
+	case covers(filter, sent):
+		return everything
+	case intersect(filter, sent):
+		return some
+	}
+	return nothing
+}
+
+// matchesAny tells whether one of the filters matches the topic.
+func matchesAny(filters []string, topic string) bool {
+	return slices.ContainsFunc(filters, func(f string) bool { return packet.Matches(f, topic) })
+}
+
+// subscribe grants all filters of a SUBSCRIBE, or ends the connection, as the
+// hub does when one of them is not the device's (device-protocol 9.1).
+func (c *conn) subscribe(body []byte) error {
+	id, asked, err := packet.DecodeSubscribe(body)
+	if err != nil {
+		return broken(err)
+	}
+	subs := make([]hub.Subscription, len(asked))
+	codes := make([]byte, len(asked))
+	for i, a := range asked {
+		filter := string(a.Filter)
+		if len(filter) > maxFilter || !mayReceive(c.id, filter) {
+			return fault.New(fault.IotHubUnauthorizedAccess, "SUBSCRIBE to %.200q, which matches no topic of this identity", filter)
+		}
+		codes[i] = min(a.QoS, 1) // there is no QoS 2 here (device-protocol 1.10)
+		subs[i] = hub.Subscription{Filter: filter, QoS: codes[i]}
+	}
+	if err := c.out.begin(1); err != nil {
+		return err
+	}
+	c.subscriptions.add(subs)
+	if n := len(c.subscriptions.filters); n > hub.MaxSubscriptions {
+		return fault.New(fault.IotHubQuotaExceeded, "%d subscriptions, at most %d may be", n, hub.MaxSubscriptions)
+	}
+	c.holdGate()
+	since := c.hub.Subscribe(subs, func(err error) {
+		c.acknowledge(err, func(dst []byte) []byte { return packet.AppendSuback(dst, id, codes...) })
+	})
+	c.openGate(since)
+	return nil
+}
+
+// unsubscribe forgets filters. Those that are not there, or never could be, are
+// acknowledged all the same [MQTT-3.10.4-5].
+func (c *conn) unsubscribe(body []byte) error {
+	id, asked, err := packet.DecodeUnsubscribe(body)
+	if err != nil {
+		return broken(err)
+	}
+	filters := make([]string, len(asked))
+	for i, f := range asked {
+		filters[i] = string(f)
+	}
+	if err := c.out.begin(1); err != nil {
+		return err
+	}
+	c.subscriptions.remove(filters)
+	c.openGate(0)
+	c.hub.Unsubscribe(filters, func(err error) {
+		c.acknowledge(err, func(dst []byte) []byte { return packet.AppendUnsuback(dst, id) })
+	})
+	return nil
+}
+
+// acknowledge ends a call with the answer f. If it has failed, the connection
+// ends instead: a subscription that is not stored must not be acknowledged.
+func (c *conn) acknowledge(err error, f func(dst []byte) []byte) {
+	if err != nil {
+		c.out.end(fault.Of(err))
+	}
+	c.out.done(1, f)
+}
