@@ -75,6 +75,8 @@ func newVerifier() (*Verifier, *registry) {
 		p.PrimaryKey, p.SecondaryKey = primary, secondary
 		r.policies[p.Name] = p
 	}
+	// A trap: no token without skn may ever be taken for one of this policy.
+	r.policies[""] = Policy{PrimaryKey: primary, SecondaryKey: secondary, Permissions: ServiceConnect}
 	for _, d := range []string{"dev-1", "dev-2"} {
 		r.add(device.ID{Device: d})
 		r.add(device.ID{Device: d, Module: "mod-1"})
@@ -245,8 +247,11 @@ func TestUnknownLooksLikeWrongKey(t *testing.T) {
 	if unknown.Error() != wrong.Error() {
 		t.Errorf("unknown: %v; wrong key: %v", unknown, wrong)
 	}
-	if cause := errors.Unwrap(unknown); cause == nil || !strings.Contains(cause.Error(), "dev-9") {
-		t.Errorf("the cause does not name the device: %v", cause)
+	_, byPolicy := v.Device(t.Context(), device.ID{Device: "dev-9"}, mustSign(t, host, primary, "device"), now)
+	for _, err := range []error{unknown, byPolicy} {
+		if cause := errors.Unwrap(err); cause == nil || !strings.Contains(cause.Error(), "dev-9") {
+			t.Errorf("the cause does not name the device: %v", cause)
+		}
 	}
 }
 
@@ -264,6 +269,9 @@ func TestCheapChecksFirst(t *testing.T) {
 	}
 	if _, err := v.Device(t.Context(), device.ID{Device: "dev-1"}, mustSign(t, host, primary, ""), end.Add(time.Hour)); err == nil {
 		t.Error("accepted an expired token")
+	}
+	if _, err := v.Device(t.Context(), device.ID{}, mustSign(t, host, primary, ""), now); err == nil {
+		t.Error("accepted nobody")
 	}
 	if r.asked != 0 {
 		t.Errorf("asked for keys %d times", r.asked)
