@@ -33,6 +33,7 @@ type Client struct {
 	host   string // with the port if there is one
 	tokens tokens
 	http   *http.Client
+	most   int64 // maxAnswer
 }
 
 // New makes a client for the hub that a shared access policy's connection
@@ -50,6 +51,7 @@ func New(connectionString string, o Options) (*Client, error) {
 	return &Client{
 		host:   s.HostName,
 		tokens: tokens{secret: s},
+		most:   maxAnswer,
 		http: &http.Client{
 			Transport: transport,
 			// A hub does not redirect. Whoever does must not get the token.
@@ -100,12 +102,12 @@ func (c *Client) roundTrip(ctx context.Context, r request) (status int, h http.H
 		return 0, nil, nil, err
 	}
 	defer res.Body.Close()
-	body, err = io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
+	body, err = io.ReadAll(io.LimitReader(res.Body, c.most+1))
 	switch {
 	case err != nil:
 		return 0, nil, nil, fmt.Errorf("read the answer of %s: %w", c.host, err)
-	case len(body) > maxAnswer:
-		return 0, nil, nil, fmt.Errorf("the answer of %s is larger than %d bytes", c.host, maxAnswer)
+	case int64(len(body)) > c.most:
+		return 0, nil, nil, fmt.Errorf("the answer of %s is larger than %d bytes", c.host, c.most)
 	}
 	return res.StatusCode, res.Header, body, nil
 }

@@ -45,7 +45,10 @@ func ParseConnectionString(text string) (ConnectionString, error) {
 		}
 		*into = value
 	}
-	return s, s.validate()
+	if err := s.validate(); err != nil {
+		return ConnectionString{}, err
+	}
+	return s, nil
 }
 
 func (s ConnectionString) validate() error {
