@@ -6,13 +6,11 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"go.uber.org/goleak"
 
 	"github.com/hubtwin/hubtwin/store"
+	"github.com/hubtwin/hubtwin/store/memory"
 	"github.com/hubtwin/hubtwin/store/storetest"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // openOn opens a quiet store on fs, in the directory that all tests use.
 func openOn(t testing.TB, fs vfs.FS) *Store {
@@ -26,4 +24,17 @@ func openOn(t testing.TB, fs vfs.FS) *Store {
 
 func TestContract(t *testing.T) {
 	storetest.Run(t, func(t testing.TB) store.Store { return openOn(t, vfs.NewMem()) })
+}
+
+func TestHistory(t *testing.T) {
+	var fs *vfs.MemFS
+	storetest.History(t, func(t testing.TB) (reference, other store.Store) {
+		fs = vfs.NewMem()
+		return memory.New(), openOn(t, fs)
+	}, func(t testing.TB, other store.Store) store.Store {
+		if err := other.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return openOn(t, fs)
+	})
 }
