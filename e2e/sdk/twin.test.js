@@ -70,14 +70,15 @@ test('after a token renewal the subscriptions are still there (R1)', async () =>
   try {
     await client.open();
     const twin = await client.getTwin();
-    await next(twin, 'properties.desired'); // what is there already
+    const renewed = new Promise((resolve) => {
+      twin.on('properties.desired', (delta) => delta.renewed && resolve(delta));
+    });
     await promised(twin.properties.reported, 'update', { listening: true });
     // The SDK disconnects and connects again with a fresh token, and subscribes to nothing.
     await next(provider, 'newTokenAvailable');
-    const change = next(twin, 'properties.desired');
-    await promised(twin.properties.reported, 'update', { renewed: true });
+    await promised(twin.properties.reported, 'update', { after: 'renewal' });
     await (await serviceTwin()).update({ properties: { desired: { renewed: 1 } } });
-    assert.equal((await change).renewed, 1);
+    assert.equal((await renewed).renewed, 1);
   } finally {
     await client.close();
   }
