@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"log/slog"
+	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -18,22 +20,41 @@ const (
 	headerBytes   = 16 << 10         // a token has 4 KB at most
 )
 
-// newHTTPServer makes the server of the REST API and of WebSockets. It speaks
-// HTTP/1.1 only: no SDK needs more, and a WebSocket can't be had over HTTP/2.
-func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	return &http.Server{
-		Handler:           h,
-		Protocols:         protocols,
-		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    headerBytes,
-		// Failed handshakes and the like: news to a developer, noise to an
-		// operator.
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+// httpServer serves the REST API and WebSockets. It speaks HTTP/1.1 only: no SDK
+// needs more, and a WebSocket can't be had over HTTP/2.
+type httpServer struct {
+	http.Server
+
+	mu     sync.Mutex
+	unused map[net.Conn]bool // no request has begun on them
+}
+
+func newHTTPServer(h http.Handler, log *slog.Logger) *httpServer {
+	s := &httpServer{unused: map[net.Conn]bool{}}
+	s.Handler = h
+	s.Protocols = new(http.Protocols)
+	s.Protocols.SetHTTP1(true)
+	s.ReadHeaderTimeout = headerTimeout
+	s.ReadTimeout = readTimeout
+	s.WriteTimeout = writeTimeout
+	s.IdleTimeout = idleTimeout
+	s.MaxHeaderBytes = headerBytes
+	s.ConnState = s.note
+	// Failed handshakes and the like: news to a developer, noise to an operator.
+	s.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
+	return s
+}
+
+// note keeps unused. net/http waits five seconds for such a connection to bring
+// a request before a shutdown closes it, and browsers and SDKs open them in
+// advance: without this, Ctrl-C would often take that long.
+func (s *httpServer) note(c net.Conn, state http.ConnState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if state == http.StateNew {
+		s.unused[c] = true
+	} else {
+		delete(s.unused, c)
 	}
 }
 
@@ -41,12 +62,21 @@ func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 // been told to end.
 const shutdownTimeout = 10 * time.Second
 
-// shutdownHTTP lets running requests finish, for a while, and cuts the rest.
-func shutdownHTTP(s *http.Server, timeout time.Duration) {
+// shutdown lets running requests finish, for a while, and cuts the rest.
+func (s *httpServer) shutdown(timeout time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
+	s.RegisterOnShutdown(s.closeUnused)
 	if s.Shutdown(ctx) != nil {
 		s.Close()
+	}
+}
+
+func (s *httpServer) closeUnused() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.unused {
+		c.Close()
 	}
 }
 

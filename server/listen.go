@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"syscall"
 )
 
 // Endpoint is where one protocol is served. The zero Endpoint is one that is
@@ -58,7 +59,7 @@ func listenAll(addresses []netip.Addr, port int) (e Endpoint, err error) {
 	for _, a := range addresses {
 		l, err := net.Listen("tcp", net.JoinHostPort(a.String(), strconv.Itoa(e.Port)))
 		if err != nil {
-			return e, fmt.Errorf("port %d of %s: %w", e.Port, a, reason(err))
+			return e, fmt.Errorf("port %d of %s can't be had: %w", e.Port, a, reason(err))
 		}
 		e.listeners = append(e.listeners, l)
 		e.Addresses = append(e.Addresses, l.Addr().String())
@@ -67,11 +68,12 @@ func listenAll(addresses []netip.Addr, port int) (e Endpoint, err error) {
 	return e, nil
 }
 
-// reason is the bare cause of a failed listen: the wrapping repeats the address.
+// reason is the bare cause of a failed listen, such as "permission denied": the
+// wrapping repeats the address and names the system call.
 func reason(err error) error {
-	var op *net.OpError
-	if errors.As(err, &op) {
-		return op.Err
+	var number syscall.Errno
+	if errors.As(err, &number) {
+		return number
 	}
 	return err
 }

@@ -83,7 +83,11 @@ func openStore(dir string, log *slog.Logger) (store.Store, error) {
 	if dir == "" {
 		return memory.New(), nil
 	}
-	return pebble.Open(filepath.Join(dir, storeDirectory), pebble.Options{Logger: log})
+	s, err := pebble.Open(filepath.Join(dir, storeDirectory), pebble.Options{Logger: log})
+	if err != nil {
+		return nil, err // never a nil *pebble.Store, which would be a Store that is not nil
+	}
+	return s, nil
 }
 
 func (s *Server) listen(c Config) (err error) {
@@ -104,8 +108,8 @@ func (s *Server) listen(c Config) (err error) {
 // stops accepting, closes devices' connections, lets requests finish for up to
 // 10 seconds, and returns when nothing of them is left. It can run once.
 func (s *Server) Run(ctx context.Context) error {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	verifier := &auth.Verifier{Keys: s.Hub.Secrets(), Hosts: s.names}
 	devices := mqtt.New(mqtt.Config{Hub: s.Hub, Verifier: verifier, Log: s.log})
 	rest := newHTTPServer(s.counted(httpapi.New(httpapi.Config{
@@ -116,6 +120,8 @@ func (s *Server) Run(ctx context.Context) error {
 	})), s.log)
 
 	var running sync.WaitGroup
+	var first sync.Once
+	var failure error // of a listener, while nobody wanted to stop
 	serve := func(name string, e Endpoint, t *tls.Config, f func(net.Listener) error) {
 		for _, l := range e.listeners {
 			if t != nil {
@@ -123,7 +129,8 @@ func (s *Server) Run(ctx context.Context) error {
 			}
 			running.Go(func() {
 				if err := f(l); ctx.Err() == nil {
-					stop(fmt.Errorf("%s on %s: %w", name, l.Addr(), err))
+					first.Do(func() { failure = fmt.Errorf("%s on %s: %w", name, l.Addr(), err) })
+					stop()
 				}
 			})
 		}
@@ -135,14 +142,11 @@ func (s *Server) Run(ctx context.Context) error {
 
 	<-ctx.Done()
 	s.log.Debug("stopping")
-	shutdownHTTP(rest, shutdownTimeout)
+	rest.shutdown(shutdownTimeout)
 	s.work.close()
 	s.work.wait()
 	running.Wait()
-	if cause := context.Cause(ctx); cause != ctx.Err() {
-		return cause
-	}
-	return nil
+	return failure
 }
 
 // counted makes the end wait for the requests that h is serving.

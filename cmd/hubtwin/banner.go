@@ -68,7 +68,7 @@ func (at *place) printNext(b *banner) {
 // printMissed tells of ports that are not the usual ones, and what follows.
 func (at *place) printMissed(b *banner) {
 	if missed := at.https.Missed; missed != nil {
-		b.heading(fmt.Sprintf("HTTPS is on port %d, because of %v", at.https.Port, missed), "")
+		b.heading(fmt.Sprintf("HTTPS is on port %d", at.https.Port), missed.Error())
 		b.line("The Node and .NET service SDKs reach port 443 only; most others take the port from HostName.")
 		for _, remedy := range remedies(at.https, runtime.GOOS) {
 			b.line(remedy)
@@ -77,9 +77,9 @@ func (at *place) printMissed(b *banner) {
 		b.heading(fmt.Sprintf("HTTPS is on port %d", at.https.Port), "the Node and .NET service SDKs reach 443 only")
 	}
 	if missed := at.mqtt.Missed; missed != nil {
-		b.heading(fmt.Sprintf("MQTT is on port %d, because of %v", at.mqtt.Port, missed), "")
+		b.heading(fmt.Sprintf("MQTT is on port %d", at.mqtt.Port), missed.Error())
 		b.line("The Python, Java, .NET and C device SDKs reach port 8883 only; Node takes the port from HostName.")
-		b.line("Stop what has the port, or choose another address: --listen 127.0.0.2")
+		b.line("To get 8883: stop what has it, or choose another address: --listen 127.0.0.2")
 	}
 }
 

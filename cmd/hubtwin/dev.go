@@ -32,8 +32,8 @@ type devCommand struct {
 	MQTTPlainPort *int     `name:"mqtt-plain-port" placeholder:"PORT" help:"Serve MQTT without TLS as well, on loopback addresses only; 0 is any free port."`
 
 	Env       string `type:"path" placeholder:"FILE" help:"Once the hub is ready, write the environment for SDKs here, as export lines for a shell."`
-	LogLevel  string `enum:"debug,info,warn,error" default:"info" help:"Log this and what is worse: ${enum}."`
-	LogFormat string `enum:"text,json" default:"text" help:"${enum}."`
+	LogLevel  string `enum:"debug,info,warn,error" default:"info" help:"Log this and worse: debug, info, warn, error."`
+	LogFormat string `enum:"text,json" default:"text" help:"Of the log: text or json."`
 }
 
 func (devCommand) Help() string {

@@ -11,7 +11,7 @@ import (
 
 // output has the flag of every command that prints documents.
 type output struct {
-	Output string `short:"o" enum:"table,json" default:"table" help:"${enum}: a table for people, or JSON for scripts, one document a line."`
+	Output string `short:"o" enum:"table,json" default:"table" help:"table for people, json for scripts: one document a line."`
 }
 
 func (o output) json() bool { return o.Output == "json" }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -109,8 +110,13 @@ func (at *place) essential() []variable {
 // export is a line for a shell.
 func (v variable) export() string { return "export " + v.name + "=" + shellQuoted(v.value) }
 
+var plainWord = regexp.MustCompile(`^[a-zA-Z0-9_./:@%+=,-]+$`)
+
 // shellQuoted makes one word of s, in every POSIX shell.
 func shellQuoted(s string) string {
+	if plainWord.MatchString(s) {
+		return s
+	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
