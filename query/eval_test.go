@@ -109,6 +109,8 @@ func TestConditions(t *testing.T) {
 		"ARRAY_CONTAINS(['Zoë', 1], tags.s)":                True,
 		"ARRAY_CONTAINS(tags.arr, '1')":                     False,
 		"STARTSWITH(tags.s, 'Zo') AND ENDSWITH(tags.s,'ë')": True,
+		"ENDSWITH('abc', 'b')":                              False,
+		"STARTSWITH('abc', 'b')":                            False,
 		"STARTSWITH('abc', '')":                             True,
 		"tags.pua < tags.emoji":                             True, // code points, not UTF-16
 		"tags.emoji = '\\ud83d\\ude00'":                     True,
@@ -228,6 +230,23 @@ func TestSortKeyOrder(t *testing.T) {
 	} {
 		if !slices.Equal(sortKey(nil, a), sortKey(nil, b)) {
 			t.Errorf("%s and %s differ", a, b)
+		}
+	}
+}
+
+// TestSortKeyDeep: below maxKeyDepth a value is compared by its text, so that
+// a hostile depth costs no more than its length.
+func TestSortKeyDeep(t *testing.T) {
+	nested := func(depth int, inner string) string {
+		return strings.Repeat("[", depth) + inner + strings.Repeat("]", depth)
+	}
+	for _, c := range []struct {
+		depth int
+		equal bool
+	}{{maxKeyDepth - 1, true}, {maxKeyDepth + 1, false}, {100_000, false}} {
+		a, b := sortKey(nil, nested(c.depth, "1")), sortKey(nil, nested(c.depth, "1.0"))
+		if slices.Equal(a, b) != c.equal || len(a) > 2*c.depth+100 {
+			t.Errorf("depth %d: equal %v, want %v; %d bytes", c.depth, !c.equal, c.equal, len(a))
 		}
 	}
 }
