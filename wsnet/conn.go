@@ -83,7 +83,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 	for {
 		n, err := c.readMessage(p)
 		if err != nil {
-			c.readErr = c.translate(err)
+			c.readErr = translate(err)
 		}
 		if n > 0 || c.readErr != nil {
 			return n, c.readErr
@@ -120,10 +120,10 @@ func (c *Conn) Write(p []byte) (int, error) {
 	c.writeMu.Lock()
 	defer c.writeMu.Unlock()
 	if err := c.ws.SetWriteDeadline(c.loadWriteDeadline()); err != nil {
-		return 0, c.translate(err)
+		return 0, translate(err)
 	}
 	if err := c.ws.WriteMessage(websocket.BinaryMessage, p); err != nil {
-		return 0, c.translate(err)
+		return 0, translate(err)
 	}
 	return len(p), nil
 }
@@ -189,13 +189,13 @@ func (c *Conn) loadWriteDeadline() time.Time {
 
 // translate turns an error of the library into what users of a net.Conn look
 // for.
-func (c *Conn) translate(err error) error {
+func translate(err error) error {
 	var (
 		end     *websocket.CloseError
 		timeout net.Error
 	)
 	switch {
-	case c.closed.Load(), errors.Is(err, websocket.ErrCloseSent):
+	case errors.Is(err, net.ErrClosed), errors.Is(err, websocket.ErrCloseSent):
 		return net.ErrClosed
 	case errors.As(err, &end):
 		return endOf(end)

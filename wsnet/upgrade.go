@@ -110,10 +110,7 @@ func sameOrigin(r *http.Request) bool {
 		return true
 	}
 	u, err := url.Parse(origin)
-	if err != nil || u.Host == "" {
-		return false
-	}
-	return strings.EqualFold(withPort(u.Host), withPort(r.Host))
+	return err == nil && strings.EqualFold(withPort(u.Host), withPort(r.Host))
 }
 
 // withPort adds the port that clients may leave out.

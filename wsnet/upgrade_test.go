@@ -2,6 +2,8 @@ package wsnet
 
 import (
 	"context"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -123,6 +125,19 @@ func TestDialFails(t *testing.T) {
 	cancel()
 	if _, err := Dial(ctx, url, "mqtt", clientConfig(s)); err == nil {
 		t.Error("dialed with an ended context")
+	}
+}
+
+// A server that does not choose the subprotocol would speak who knows what.
+func TestDialWantsItsProtocol(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if ws, err := upgrader.Upgrade(w, r, nil); err == nil {
+			ws.Close()
+		}
+	}))
+	defer s.Close()
+	if _, err := Dial(t.Context(), "ws"+strings.TrimPrefix(s.URL, "http"), "mqtt", nil); err == nil || !strings.Contains(err.Error(), "subprotocol") {
+		t.Errorf("error %v", err)
 	}
 }
 

@@ -274,6 +274,13 @@ func TestUnsupportedLevel(t *testing.T) {
 	}
 }
 
+func TestRefusalHasNoSession(t *testing.T) {
+	got := AppendConnack(nil, true, RefusedNotAuthorized)
+	if want := []byte{0x20, 2, 0, 5}; !bytes.Equal(got, want) {
+		t.Errorf("got % x, want % x", got, want)
+	}
+}
+
 func TestConnectOptionalFields(t *testing.T) {
 	for name, c := range map[string]Connect{
 		"everything": {Level: 4, CleanSession: true, KeepAlive: 65535, ClientID: []byte("d"), HasWill: true,
