@@ -195,7 +195,7 @@ func translate(err error) error {
 		timeout net.Error
 	)
 	switch {
-	case errors.Is(err, net.ErrClosed), errors.Is(err, websocket.ErrCloseSent):
+	case errors.Is(err, websocket.ErrCloseSent):
 		return net.ErrClosed
 	case errors.As(err, &end):
 		return endOf(end)
