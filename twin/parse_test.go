@@ -54,6 +54,7 @@ func TestParseRefusals(t *testing.T) {
 		{`{"tags":{"a":"\x"}}`, format, invalid},
 		{`{"tags":{"a":"\u12g4"}}`, format, invalid},
 		{`{"tags":{"a":"\u12"}}`, format, invalid},
+		{"{\"tags\":{\"a\":\"\\u001\x10\"}}", format, invalid},
 		{`{"tags":{"a":"\ud800"}}`, format, invalid},
 		{`{"tags":{"a":"\ud800x"}}`, format, invalid},
 		{`{"tags":{"a":"\ud800\u0041"}}`, format, invalid},
@@ -208,6 +209,24 @@ func TestTextIsKept(t *testing.T) {
 	tw := mustApply(t, New(t0), "devPatch", body, t1)
 	if got := string(appendObject(nil, tw.reported.members)); got != want {
 		t.Errorf("want %s, got %s", want, got)
+	}
+}
+
+// The size formula of twin-semantics section 5.
+func TestWeigh(t *testing.T) {
+	for _, c := range []struct {
+		raw  string
+		want int
+	}{
+		{`true`, 4}, {`false`, 4}, {`0`, 8}, {`-1.5e+300`, 8}, {`""`, 0}, {`"abc"`, 3}, {`"é"`, 2},
+		{`"\u00e9\"\ud83d\ude00"`, 2 + 1 + 4},
+		{`"a\n\u0007\u007f\u0085b"`, 2},
+		{"\"a\x7f\u009f\u00a0b\"", 4},
+		{`[]`, 0}, {`[1,"a",true,[false],{"k":"vw","l":{}}]`, 8 + 1 + 4 + 4 + 1 + 2 + 1},
+	} {
+		if got := weigh(c.raw); got != c.want {
+			t.Errorf("%q: want %d, got %d", c.raw, c.want, got)
+		}
 	}
 }
 

@@ -151,6 +151,12 @@ func object(depth int, nulls bool) *rapid.Generator[string] {
 	})
 }
 
+// patchOf draws the patch of a section: mostly an object, sometimes null.
+func patchOf(depth int) *rapid.Generator[string] {
+	some := object(depth, true)
+	return rapid.OneOf(some, some, some, rapid.Just(null))
+}
+
 // A long history of changes leaves the twin as the reference has it: contents,
 // metadata, counters, differences, stored form.
 func TestAgainstReference(t *testing.T) {
@@ -197,8 +203,20 @@ func (h history) json(text string) (value any) {
 
 func (h history) object(text string) map[string]any { return h.json(text).(map[string]any) }
 
+// patch is the patch of a section; null stands for null in every key.
+func (h history) patch(text string, old *model) map[string]any {
+	if text != null {
+		return h.object(text)
+	}
+	nulls := map[string]any{}
+	for key := range old.kids {
+		nulls[key] = nil
+	}
+	return nulls
+}
+
 func (h history) merge() *Twin {
-	tags, desired := object(1, true).Draw(h.T, "tags"), object(3, true).Draw(h.T, "desired")
+	tags, desired := patchOf(1).Draw(h.T, "tags"), patchOf(3).Draw(h.T, "desired")
 	p, err := ParsePatch([]byte(`{"properties":{"desired":`+desired+`},"tags":`+tags+`}`), Rules{})
 	if err != nil {
 		h.Fatal(err)
@@ -208,8 +226,8 @@ func (h history) merge() *Twin {
 		h.Fatal(err)
 	}
 	was := h.ref.desired.value()
-	tagsDiff := h.ref.tags.merge(h.object(tags), time.Time{}, 0)
-	diff := h.ref.desired.merge(h.object(desired), h.now, h.ref.d+1)
+	tagsDiff := h.ref.tags.merge(h.patch(tags, h.ref.tags), time.Time{}, 0)
+	diff := h.ref.desired.merge(h.patch(desired, h.ref.desired), h.now, h.ref.d+1)
 	void := len(tagsDiff) == 0 && len(diff) == 0
 	if change.Void() != void || void != (next == h.tw) || change.HasDesired() != (len(diff) > 0) {
 		h.Fatalf("void %t, the device is told: %t, but the difference is %v %v", change.Void(), change.HasDesired(), tagsDiff, diff)
