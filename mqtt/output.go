@@ -1,7 +1,9 @@
 package mqtt
 
 import (
+	"errors"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -151,8 +153,11 @@ func (o *output) write() {
 		b.free()
 		o.mu.Lock()
 		o.sending = 0
-		if err != nil {
-			o.endLocked(fault.New(fault.DeviceConnectionClosedRemotely, "write: %w", err))
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			o.endLocked(fault.New(fault.DeviceConnectionClosedRemotely, "the device has not read for %s", o.timeout))
+		case err != nil:
+			o.endLocked(err)
 		}
 		o.changed.Broadcast()
 	}
