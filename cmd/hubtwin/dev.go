@@ -225,6 +225,7 @@ func leaveNote(dir string, at *place) (forget func(), err error) {
 
 // explained says what to do about a hub that does not start.
 func (cmd devCommand) explained(err error, dir string) error {
+	var file *fs.PathError
 	switch {
 	case errors.Is(err, pebble.ErrInUse):
 		who := "another hub"
@@ -234,7 +235,7 @@ func (cmd devCommand) explained(err error, dir string) error {
 		return fmt.Errorf("%s has the data in %s open\nhint: stop it, or start this one with --data DIR or --ephemeral", who, dir)
 	case errors.Is(err, pebble.ErrFormat):
 		return fmt.Errorf("%w\nhint: start with another --data DIR to leave that directory as it is", err)
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, fs.ErrExist):
+	case errors.As(err, &file):
 		return fmt.Errorf("%w\nhint: the hub must be able to write in %s; choose another directory with --data DIR", err, dir)
 	}
 	return err
