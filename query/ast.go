@@ -89,17 +89,17 @@ type Function uint8
 
 // The functions of A4. The Is… functions are never undefined.
 const (
-	IsDefined     Function = iota // its argument is a Path
-	IsNull                        //
-	IsBool                        //
-	IsNumber                      //
-	IsString                      //
-	IsObject                      // false for arrays
-	IsArray                       //
-	IsPrimitive                   // string, number, Boolean or null
-	StartsWith                    // (string, prefix)
-	EndsWith                      // (string, suffix)
-	ArrayContains                 // (array, value), by content
+	IsDefined Function = iota // its argument is a Path
+	IsNull
+	IsBool
+	IsNumber
+	IsString
+	IsObject // false for arrays
+	IsArray
+	IsPrimitive   // string, number, Boolean or null
+	StartsWith    // (string, prefix)
+	EndsWith      // (string, suffix)
+	ArrayContains // (array, value), by content
 )
 
 var functionNames = [...]string{

@@ -136,9 +136,10 @@ func TestConditions(t *testing.T) {
 // TestCanonical: what a query becomes, in the words of the canonical text.
 func TestCanonical(t *testing.T) {
 	for text, want := range map[string]string{
-		"select deviceid, DEVICES.Tags.Site from Devices": "SELECT deviceId, tags.Site FROM devices",
-		"SELECT ID":             "SELECT deviceId FROM devices",
-		"SELECT DeviceId AS id": "SELECT deviceId AS id FROM devices",
+		"select deviceid, DEVICES.Tags.Site from Devices":                                       "SELECT deviceId, tags.Site FROM devices",
+		"SELECT * WHERE a = 'x\ny\\u0001'":                                                      "SELECT * FROM devices WHERE a = 'x\\u000ay\\u0001'",
+		"SELECT ID":                                                                             "SELECT deviceId FROM devices",
+		"SELECT DeviceId AS id":                                                                 "SELECT deviceId AS id FROM devices",
 		"SELECT tags.a AS a, COUNT() AS $1 GROUP BY tags.a":                                     "SELECT tags.a, COUNT() FROM devices GROUP BY tags.a",
 		"SELECT * WHERE PROPERTIES.Reported.Temp > 0x10":                                        "SELECT * FROM devices WHERE properties.reported.Temp > 16",
 		"SELECT * WHERE Capabilities.IOTEDGE = TRUE":                                            "SELECT * FROM devices WHERE capabilities.iotEdge = true",

@@ -67,7 +67,8 @@ func appendLower(dst []byte, s string) []byte {
 	return dst
 }
 
-// prefix2 is the second word of a collection's prefix: devices.modules.tags.
+// prefix2 is the second word of a collection's prefix, as in
+// devices.modules.tags; no key equals the empty one.
 var prefix2 = [...]string{Devices: "", Modules: "modules", Jobs: "jobs"}
 
 // withoutPrefix drops "devices." and "devices.modules." where something
@@ -77,7 +78,7 @@ func withoutPrefix(p Path, from Collection) Path {
 		return p
 	}
 	p = p[1:]
-	if from != Devices && len(p) > 1 && strings.EqualFold(p[0], prefix2[from]) {
+	if len(p) > 1 && strings.EqualFold(p[0], prefix2[from]) {
 		p = p[1:]
 	}
 	return p
