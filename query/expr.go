@@ -176,8 +176,11 @@ func (p *parser) element() Expr {
 		return p.list()
 	}
 	negative := p.accept(minus)
+	if negative && p.tok.kind != number {
+		p.unexpected("a number")
+	}
 	v, ok := p.constant()
-	if !ok || negative && v.Kind != Number {
+	if !ok {
 		p.unexpected("a constant")
 	}
 	if negative {
