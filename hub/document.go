@@ -76,15 +76,10 @@ func (d TwinDocument) AppendJSON(b []byte) []byte {
 	return append(b, '}')
 }
 
-// appendTwinBody appends the body of lifecycle and replaceTwin events: the
-// twin with its ids and counters, and no copies of identity fields.
+// appendTwinBody appends the body of lifecycle events: the twin with its ids and
+// counters, and no copies of identity fields.
 func appendTwinBody(b []byte, id device.ID, t *twin.Twin) []byte {
-	b = append(b, `{"deviceId":`...)
-	b = append(b, quote(id.Device)...)
-	if id.IsModule() {
-		b = append(b, `,"moduleId":`...)
-		b = append(b, quote(id.Module)...)
-	}
+	b = appendIDs(append(b, '{'), id)
 	b = append(b, `,"etag":`...)
 	b = append(b, quote(t.Etag())...)
 	b = append(b, `,"version":`...)
@@ -92,6 +87,16 @@ func appendTwinBody(b []byte, id device.ID, t *twin.Twin) []byte {
 	b = append(b, ',')
 	b = t.AppendSections(b)
 	return append(b, '}')
+}
+
+func appendIDs(b []byte, id device.ID) []byte {
+	b = append(b, `"deviceId":`...)
+	b = append(b, quote(id.Device)...)
+	if id.IsModule() {
+		b = append(b, `,"moduleId":`...)
+		b = append(b, quote(id.Module)...)
+	}
+	return b
 }
 
 // Lookup gives the JSON text at a path of canonical names, for queries.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"sync"
 	"testing"
 
@@ -186,8 +187,15 @@ func TestChangeAndEventAreOneBatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer v.Close()
+	bodies := map[hub.EventKind]string{
+		hub.IdentityCreated: `{"deviceId":"d","etag":"AAAAAAAAAAE=","version":2,"properties":{"desired":{"$metadata":{"$lastUpdated":"T"},"$version":1},"reported":{"$metadata":{"$lastUpdated":"T"},"$version":1}}}`,
+		hub.TwinUpdated:     `{"version":4,"properties":{"reported":{"fw":"1","$metadata":{"$lastUpdated":"T","fw":{"$lastUpdated":"T"}},"$version":2}}}`,
+		hub.TwinReplaced:    `{"deviceId":"d","etag":"AAAAAAAAAAM=","version":5,"tags":{"s":"B"},"properties":{"desired":{"$metadata":{"$lastUpdated":"T","$lastUpdatedVersion":3},"$version":3},"reported":{"fw":"1","$metadata":{"$lastUpdated":"T","fw":{"$lastUpdated":"T"}},"$version":2}}}`,
+	}
 	var kinds []hub.EventKind
 	last := store.Position(0)
+	lastBody := map[hub.EventKind]string{}
+	times := regexp.MustCompile(`"2[0-9T:.-]+Z"`)
 	for e, err := range v.Events(0) {
 		if err != nil {
 			t.Fatal(err)
@@ -204,10 +212,20 @@ func TestChangeAndEventAreOneBatch(t *testing.T) {
 			t.Errorf("event %+v", ev)
 		}
 		kinds = append(kinds, ev.Kind)
+		body, err := ev.Body()
+		if err != nil {
+			t.Errorf("body of event %d: %v", ev.Kind, err)
+		}
+		lastBody[ev.Kind] = string(times.ReplaceAll(body, []byte(`"T"`)))
 	}
 	want := []hub.EventKind{hub.IdentityCreated, hub.Connected, hub.TwinUpdated, hub.TwinUpdated, hub.TwinReplaced, hub.Disconnected, hub.IdentityDeleted}
 	if diff := cmp.Diff(want, kinds); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
+	}
+	for kind, want := range bodies {
+		if lastBody[kind] != want {
+			t.Errorf("body of event %d\n got %s\nwant %s", kind, lastBody[kind], want)
+		}
 	}
 }
 

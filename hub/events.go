@@ -35,8 +35,25 @@ type Event struct {
 	DesiredVersion int64
 	// Revoked says that whoever is connected with the old credentials must go.
 	Revoked bool
-	// Body is the JSON that the service publishes (twin sheet, section 11).
-	Body []byte
+	// Record is what Body is made from: for changes of a twin what
+	// twin.Change.AppendRecord gives, for lifecycle events the body itself.
+	Record []byte
+}
+
+// Body is the JSON that the service publishes of a change of a twin or of an
+// identity's life (twin sheet, section 11); nil for other events.
+func (e Event) Body() ([]byte, error) {
+	switch e.Kind {
+	case TwinUpdated:
+		b, err := twin.AppendEvent([]byte{'{'}, e.Record)
+		return append(b, '}'), err
+	case TwinReplaced:
+		b, err := twin.AppendEvent(append(appendIDs([]byte{'{'}, e.ID), ','), e.Record)
+		return append(b, '}'), err
+	case IdentityCreated, IdentityDeleted:
+		return e.Record, nil
+	}
+	return nil, nil
 }
 
 const (
@@ -53,7 +70,7 @@ func (e Event) encode() []byte {
 	if e.Revoked {
 		flags |= eventRevoked
 	}
-	b := make([]byte, 0, 40+len(e.ID.Device)+len(e.ID.Module)+len(e.Desired)+len(e.Body))
+	b := make([]byte, 0, 40+len(e.ID.Device)+len(e.ID.Module)+len(e.Desired)+len(e.Record))
 	b = append(b, byte(e.Kind), flags)
 	b = binary.BigEndian.AppendUint64(b, uint64(e.Time.UnixNano()))
 	b = appendText(b, e.ID.Device)
@@ -62,7 +79,7 @@ func (e Event) encode() []byte {
 		b = binary.AppendUvarint(b, uint64(e.DesiredVersion))
 		b = appendText(b, string(e.Desired))
 	}
-	return append(b, e.Body...)
+	return append(b, e.Record...)
 }
 
 func appendText(b []byte, s string) []byte {
@@ -72,7 +89,7 @@ func appendText(b []byte, s string) []byte {
 
 var errEvent = errors.New("malformed event")
 
-// DecodeEvent reads the stored form. Desired and Body are parts of b.
+// DecodeEvent reads the stored form. Desired and Record are parts of b.
 func DecodeEvent(b []byte) (Event, error) {
 	if len(b) < 10 {
 		return Event{}, errEvent
@@ -100,7 +117,7 @@ func DecodeEvent(b []byte) (Event, error) {
 			return Event{}, errEvent
 		}
 	}
-	e.Body = b
+	e.Record = b
 	return e, nil
 }
 
@@ -122,12 +139,9 @@ func concernsConnection(b []byte) bool {
 
 // twinEvent tells of c, which made t.
 func twinEvent(id device.ID, t *twin.Twin, c *twin.Change, at time.Time) Event {
-	e := Event{Kind: TwinUpdated, ID: id, Time: at}
+	e := Event{Kind: TwinUpdated, ID: id, Time: at, Record: c.AppendRecord(nil)}
 	if c.Op() == "replaceTwin" {
 		e.Kind = TwinReplaced
-		e.Body = appendTwinBody(nil, id, t)
-	} else {
-		e.Body = c.AppendEvent(nil)
 	}
 	if c.HasDesired() {
 		e.Desired = c.AppendDesired(nil)

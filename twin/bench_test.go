@@ -110,7 +110,7 @@ func BenchmarkAppendSections(b *testing.B) {
 	}
 }
 
-func BenchmarkAppendEvent(b *testing.B) {
+func BenchmarkAppendRecord(b *testing.B) {
 	tw := sample(b, 15, 34)
 	p, err := ParseReported([]byte(reportedPatch), Rules{})
 	if err != nil {
@@ -120,11 +120,11 @@ func BenchmarkAppendEvent(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	dst := change.AppendEvent(nil)
+	dst := change.AppendRecord(nil)
 	b.SetBytes(int64(len(dst)))
 	b.ReportAllocs()
 	for b.Loop() {
-		dst = change.AppendEvent(dst[:0])
+		dst = change.AppendRecord(dst[:0])
 	}
 }
 

@@ -44,6 +44,9 @@ func TestStoredForm(t *testing.T) {
 	if got, want := string(back.AppendSections(nil)), string(tw.AppendSections(nil)); got != want {
 		t.Errorf("want\n %s, got\n %s", want, got)
 	}
+	if back.held != back.text() {
+		t.Errorf("the twin seems to hold %d bytes of text, not %d", back.held, back.text())
+	}
 }
 
 // No piece of a stored form is taken for a twin, nor one with a tail, nor one
@@ -69,14 +72,26 @@ func TestDecodeRefusals(t *testing.T) {
 		{"a stored null", "\x01\x01\x01" + "\x00\x00\x00\x00\x01\x12\x01anull" + strings.Repeat("\x00", 10)},
 		{"a scalar without text", "\x01\x01\x01" + "\x00\x00\x00\x00\x01\x02\x01a" + strings.Repeat("\x00", 10)},
 		{"a time before the year 1", "\x01\x01\x00" + "\x00\x00\x01\x00\x00" + strings.Repeat("\x00", 10)},
-		{"more levels than a twin has", "\x01\x01\x0c" + "\x00\x00\x00\x00\x01" + strings.Repeat("\x07\x01a", 12) + strings.Repeat("\x00", 10)},
+		{"more levels than a twin has", nested(11)},
 		{"fewer nodes than counted", "\x01\x01\x01" + strings.Repeat("\x00", 15)},
 	} {
 		if _, err := Decode([]byte(damage.form)); !errors.Is(err, ErrStoredForm) {
 			t.Errorf("%s: %v", damage.name, err)
 		}
 	}
-	if _, err := Decode([]byte("\x01\x01\x00" + strings.Repeat("\x00", 15))); err != nil {
-		t.Errorf("nothing damaged: %v", err)
+	for name, form := range map[string]string{
+		"an empty twin": "\x01\x01\x00" + strings.Repeat("\x00", 15),
+		"ten levels":    nested(10),
+	} {
+		if _, err := Decode([]byte(form)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
+}
+
+// nested is the stored form of a twin whose tags are n objects in each other
+// around the number 1.
+func nested(n int) string {
+	return "\x01\x01" + string(rune(n+1)) + "\x00\x00\x00\x00\x01" +
+		strings.Repeat("\x07\x01a", n) + "\x06\x01a1" + strings.Repeat("\x00", 10)
 }

@@ -101,7 +101,7 @@ func TestConcurrentReaders(t *testing.T) {
 				done <- err.Error()
 				return
 			}
-			done <- string(change.AppendEvent(next.AppendBinary(tw.AppendSections(nil))))
+			done <- string(change.AppendRecord(next.AppendBinary(tw.AppendSections(nil))))
 		}()
 	}
 	first := <-done

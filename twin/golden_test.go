@@ -305,7 +305,7 @@ func (c *golden) checkEvent(t *testing.T, after *Twin, change *Change) {
 		t.Errorf("%s: want an event %s, got %s, void: %t", c.Note, c.Event.OpType, change.Op(), change.Void())
 	}
 	var got map[string]any
-	decode(t, []byte("{"+string(change.AppendEvent(nil))+"}"), &got)
+	decode(t, []byte("{"+event(t, change)+"}"), &got)
 	want := map[string]any{"version": number(after.Version())}
 	if c.Event.OpType == "replaceTwin" {
 		decode(t, []byte("{"+string(after.AppendSections(nil))+"}"), &want)

@@ -58,7 +58,7 @@ func TestWorkedEvent(t *testing.T) {
 	}
 	wantEvent := stamps(`"version":4,"tags":{"site":"B"},"properties":{"desired":{"cfg":{"y":null,"z":3},` +
 		`"$metadata":{t5/3,"cfg":{t5/3,"z":{t5/3}}},"$version":3}}`)
-	if got := string(change.AppendEvent(nil)); got != wantEvent {
+	if got := event(t, change); got != wantEvent {
 		t.Errorf("event: want\n %s, got\n %s", wantEvent, got)
 	}
 	if got, want := string(change.AppendDesired(nil)), `{"cfg":{"y":null,"z":3},"$version":3}`; got != want {

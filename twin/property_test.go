@@ -192,6 +192,14 @@ type history struct {
 	now time.Time
 }
 
+func (h history) event(c *Change) string {
+	body, err := AppendEvent(nil, c.AppendRecord(nil))
+	if err != nil {
+		h.Fatalf("the record %q of a change: %v", c.AppendRecord(nil), err)
+	}
+	return string(body)
+}
+
 func (h history) json(text string) (value any) {
 	d := json.NewDecoder(strings.NewReader(text))
 	d.UseNumber()
@@ -241,7 +249,7 @@ func (h history) merge() *Twin {
 		h.checkDifference(was, change, diff)
 	}
 	if len(tagsDiff) > 0 {
-		h.equal("tags of the event", h.object("{" + string(change.AppendEvent(nil)) + "}")["tags"], tagsDiff)
+		h.equal("tags of the event", h.object("{" + h.event(change) + "}")["tags"], tagsDiff)
 	}
 	return next
 }
@@ -278,7 +286,7 @@ func (h history) report() *Twin {
 	h.ref.r++
 	diff := h.ref.reported.merge(h.object(text), h.now, 0)
 	h.ref.reported.at = h.now
-	event := h.object("{" + string(change.AppendEvent(nil)) + "}")
+	event := h.object("{" + h.event(change) + "}")
 	section := event["properties"].(map[string]any)["reported"].(map[string]any)
 	metadata := section["$metadata"]
 	delete(section, "$metadata")
