@@ -25,9 +25,9 @@ func noContent() *answer { return &answer{status: http.StatusNoContent} }
 
 // write sends the answer. That sending may fail is the caller's misfortune:
 // what was asked for is done.
-func (a *answer) write(w http.ResponseWriter, id string) {
+func (a *answer) write(w http.ResponseWriter, rid string) {
 	h := w.Header()
-	h["x-ms-request-id"] = []string{id}
+	h["x-ms-request-id"] = []string{rid}
 	if a.etag != "" {
 		h["ETag"] = []string{`"` + a.etag + `"`}
 	}

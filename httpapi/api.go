@@ -41,17 +41,17 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	began := time.Now()
-	id := newRequestID()
-	ans, err := a.serve(w, r, path)
+	rid := newRequestID()
+	ans, err := a.serve(w, r, path, rid)
 	if err != nil {
-		ans = a.failure(r, id, began, err)
+		ans = a.failure(r, rid, began, err)
 	}
-	ans.write(w, id)
+	ans.write(w, rid)
 }
 
 // serve finds the answer. A panic on the way is an error like any other: at
 // that point nothing has been written yet.
-func (a *api) serve(w http.ResponseWriter, r *http.Request, path []string) (ans *answer, err error) {
+func (a *api) serve(w http.ResponseWriter, r *http.Request, path []string, rid string) (ans *answer, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			ans, err = nil, fmt.Errorf("panic: %v\n%s", p, debug.Stack())
@@ -71,7 +71,7 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request, path []string) (ans 
 		return nil, err
 	}
 	return serve(a, &call{
-		Request: r, w: w, who: who, id: id, rules: rules, parameters: parameters,
+		Request: r, w: w, rid: rid, who: who, id: id, rules: rules, parameters: parameters,
 	})
 }
 
@@ -85,7 +85,7 @@ func newRequestID() string {
 
 // failure turns an error into an answer. What the caller must not see goes to
 // the log, under the request's id.
-func (a *api) failure(r *http.Request, id string, began time.Time, err error) *answer {
+func (a *api) failure(r *http.Request, rid string, began time.Time, err error) *answer {
 	f := fault.Of(err)
 	level := slog.LevelDebug
 	// A caller who went away is no failure of the hub.
@@ -93,12 +93,12 @@ func (a *api) failure(r *http.Request, id string, began time.Time, err error) *a
 		level = slog.LevelError
 	}
 	a.Log.LogAttrs(r.Context(), level, "request failed",
-		slog.String("rid", id),
+		slog.String("rid", rid),
 		slog.String("method", r.Method),
 		slog.String("path", r.URL.Path),
 		slog.Int("code", int(f.Code)),
 		slog.Duration("took", time.Since(began)),
 		slog.Any("error", err),
 		slog.Any("cause", f.Unwrap()))
-	return faultAnswer(f, err, id, time.Now())
+	return faultAnswer(f, err, rid, time.Now())
 }

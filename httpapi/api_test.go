@@ -116,18 +116,21 @@ func TestWebsocket(t *testing.T) {
 	}
 }
 
-// A caller without a good token must not make the hub read a body.
-func TestNoBodyBeforeToken(t *testing.T) {
+// Who is refused for what the head of a request says is refused before the body
+// is asked for: without a good token, and with a length that is too great.
+func TestRefusedBeforeTheBody(t *testing.T) {
 	g := newRig(t, nil)
-	conn, err := net.Dial("tcp", g.server.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	fmt.Fprint(conn, "PATCH /twins/d1?api-version=2021-04-12 HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\nExpect: 100-continue\r\n\r\n")
-	line, err := bufio.NewReader(conn).ReadString('\n')
-	if err != nil || !strings.Contains(line, "401") {
-		t.Errorf("got %q, %v", line, err)
+	for token, want := range map[string]string{"none": "401", g.goodToken("service"): "413"} {
+		conn, err := net.Dial("tcp", g.server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "PATCH /twins/d1?api-version=2021-04-12 HTTP/1.1\r\nHost: h\r\nAuthorization: %s\r\nContent-Length: 1000000\r\nExpect: 100-continue\r\n\r\n", token)
+		line, err := bufio.NewReader(conn).ReadString('\n')
+		if err != nil || !strings.Contains(line, want) {
+			t.Errorf("got %q, %v; want %s", line, err, want)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"encoding/json"
+	"log/slog"
 	"net/http"
 
 	"github.com/hubtwin/hubtwin/device"
@@ -41,6 +42,13 @@ func (a *api) bulk(c *call) (*answer, error) {
 	failed, err := a.Hub.Bulk(c.Context(), c.who, items, c.rules)
 	if err != nil {
 		return nil, err
+	}
+	for _, e := range failed {
+		// The answer has no room for what went wrong inside, so the log must.
+		if e.Fault.Code.Status() >= 500 {
+			a.Log.Error("bulk item failed", slog.String("rid", c.rid), slog.String("device", e.ID.String()),
+				slog.Int("code", int(e.Fault.Code)), slog.Any("cause", e.Fault.Unwrap()))
+		}
 	}
 	return bulkAnswer(failed)
 }

@@ -20,14 +20,14 @@ type errorBody struct {
 // chain it was found, adds to the headers. The body's first word and the header
 // iothub-errorcode must name the same code, or C# calls the code invalid (REST
 // sheet, 0.3).
-func faultAnswer(f *fault.Error, err error, id string, at time.Time) *answer {
+func faultAnswer(f *fault.Error, err error, rid string, at time.Time) *answer {
 	name := f.Code.Name()
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	enc.Encode(errorBody{ // two strings always encode
 		Message:          "ErrorCode:" + name + ";" + f.Message,
-		ExceptionMessage: "Tracking ID:" + id + "-G:0-TimeStamp:" + at.UTC().Format("01/02/2006 15:04:05"),
+		ExceptionMessage: "Tracking ID:" + rid + "-G:0-TimeStamp:" + at.UTC().Format("01/02/2006 15:04:05"),
 	})
 	a := &answer{
 		status: f.Code.Status(),

@@ -27,6 +27,7 @@ const (
 type call struct {
 	*http.Request
 	w          http.ResponseWriter
+	rid        string // names the request in the answer and in the log
 	who        auth.Principal
 	id         device.ID // in the path; zero if the path has none
 	rules      twin.Rules
