@@ -39,7 +39,11 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-const childWriters = 16
+// What a child writes with: enough to fill tables, not only the log.
+const (
+	childWriters = 16
+	childSize    = 20_000
+)
 
 // child writes and prints each acknowledgement, a line of key, counter and
 // position each, until the store fails or the process is killed.
@@ -65,7 +69,7 @@ func child(dir, fault string) {
 			os.Exit(1)
 		}
 		all.Go(func() {
-			count(s, key, uint64(r.Revision)+1, nil, func(n uint64, pos store.Position) {
+			count(s, key, uint64(r.Revision)+1, childSize, nil, func(n uint64, pos store.Position) {
 				print.Lock()
 				fmt.Println(key, n, uint64(pos))
 				print.Unlock()
@@ -158,7 +162,7 @@ func TestKill(t *testing.T) {
 func TestFailingDisk(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	acked := 0
-	for _, span := range []int{20, 60, 200, 500, 500, 1000} {
+	for _, span := range []int{50, 200, 500, 1000, 2000, 4000} {
 		fault := 1 + rng.IntN(span)
 		dir := t.TempDir()
 		l := &ledger{acked: map[string]uint64{}}

@@ -36,15 +36,15 @@ func (l *ledger) copy() *ledger {
 }
 
 // count writes 1, 2, 3… to key, beginning with from, each with an event that
-// says the same, until the store fails or stop is closed. acked is told of each.
-func count(s store.Store, key string, from uint64, stop <-chan struct{}, acked func(n uint64, pos store.Position)) error {
+// says the same and size bytes of ballast, until the store fails or stop is closed. acked is told of each.
+func count(s store.Store, key string, from uint64, size int, stop <-chan struct{}, acked func(n uint64, pos store.Position)) error {
 	for n := from; ; n++ {
 		select {
 		case <-stop:
 			return nil
 		default:
 		}
-		pos, err := store.CommitBatch(context.Background(), s, countTo(key, n))
+		pos, err := store.CommitBatch(context.Background(), s, countTo(key, n, size))
 		if err != nil {
 			return fmt.Errorf("%s=%d: %w", key, n, err)
 		}
@@ -52,13 +52,14 @@ func count(s store.Store, key string, from uint64, stop <-chan struct{}, acked f
 	}
 }
 
-// countTo is one step of a counter: two records and an event.
-func countTo(key string, n uint64) store.Batch {
+// countTo is one step of a counter: two records, of which one has size bytes,
+// and an event.
+func countTo(key string, n uint64, size int) store.Batch {
 	return store.Batch{
 		Expect: []store.Expectation{{Key: []byte(key), Revision: store.Revision(n - 1)}},
 		Writes: []store.Write{
 			{Key: []byte(key), Value: binary.BigEndian.AppendUint64(nil, n), Revision: store.Revision(n)},
-			{Key: []byte(key + "'"), Value: make([]byte, 2000), Revision: store.Revision(n)},
+			{Key: []byte(key + "'"), Value: make([]byte, size), Revision: store.Revision(n)},
 		},
 		Events: [][]byte{binary.BigEndian.AppendUint64([]byte(key), n)},
 	}
@@ -130,7 +131,7 @@ func TestCrash(t *testing.T) {
 			from := found[key] + 1
 			all.Go(func() {
 				note := func(n uint64, pos store.Position) { l.note(key, n, pos) }
-				if err := count(s, key, from, stop, note); err != nil {
+				if err := count(s, key, from, 2000, stop, note); err != nil {
 					t.Error(err)
 				}
 			})

@@ -43,7 +43,7 @@ func TestMediumFails(t *testing.T) {
 			s := openOn(t, errorfs.Wrap(mem, fault))
 			l := &ledger{acked: map[string]uint64{}}
 			for n := uint64(1); n <= 10; n++ {
-				pos, err := store.CommitBatch(context.Background(), s, countTo("k", n))
+				pos, err := store.CommitBatch(context.Background(), s, countTo("k", n, 2000))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -77,7 +77,7 @@ func failUntilBroken(t *testing.T, s *Store, l *ledger, want error) {
 	for _, key := range []string{"a", "b", "c", "d"} {
 		all.Go(func() {
 			note := func(n uint64, pos store.Position) { l.note(key, n, pos) }
-			if err := count(s, key, 1, nil, note); !errors.Is(err, want) {
+			if err := count(s, key, 1, 500_000, nil, note); !errors.Is(err, want) {
 				t.Errorf("writer met %v, want %v", err, want)
 			}
 		})
@@ -89,7 +89,7 @@ func failUntilBroken(t *testing.T, s *Store, l *ledger, want error) {
 // what was acknowledged.
 func refusesAll(t *testing.T, s *Store, l *ledger, want error) {
 	t.Helper()
-	for _, b := range []store.Batch{countTo("new", 1), {}} {
+	for _, b := range []store.Batch{countTo("new", 1, 0), {}} {
 		if _, err := store.CommitBatch(context.Background(), s, b); !errors.Is(err, want) {
 			t.Errorf("commit on a broken store: %v, want %v", err, want)
 		}

@@ -107,7 +107,7 @@ func startEngine(dir string, o *engine.Options) (*engine.DB, error) {
 
 func (s *Store) engineOptions(opts Options) *engine.Options {
 	o := &engine.Options{
-		FS:                 opts.FS,
+		FS:                 logGuard{opts.FS, s},
 		Logger:             engineLogger{s},
 		EventListener:      s.listener(),
 		FormatMajorVersion: engineFormat,

@@ -52,7 +52,7 @@ func TestReopen(t *testing.T) {
 	s := openOn(t, fs)
 	id := s.ID()
 	for n := uint64(1); n <= 3; n++ {
-		if _, err := store.CommitBatch(context.Background(), s, countTo("k", n)); err != nil {
+		if _, err := store.CommitBatch(context.Background(), s, countTo("k", n, 100)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -64,7 +64,7 @@ func TestReopen(t *testing.T) {
 	if len(id) != 32 || s.ID() != id {
 		t.Errorf("id %q, was %q", s.ID(), id)
 	}
-	if pos, err := store.CommitBatch(context.Background(), s, countTo("k", 4)); pos != 4 || err != nil {
+	if pos, err := store.CommitBatch(context.Background(), s, countTo("k", 4, 100)); pos != 4 || err != nil {
 		t.Errorf("position %d (%v), want 4", pos, err)
 	}
 	(&ledger{acked: map[string]uint64{"k": 4}, position: 4}).check(t, s)
@@ -175,7 +175,7 @@ func TestOpenTwiceOnDisk(t *testing.T) {
 // closed.
 func TestCloseWaitsForViews(t *testing.T) {
 	s := openOn(t, vfs.NewMem())
-	if _, err := store.CommitBatch(context.Background(), s, countTo("k", 1)); err != nil {
+	if _, err := store.CommitBatch(context.Background(), s, countTo("k", 1, 100)); err != nil {
 		t.Fatal(err)
 	}
 	v, err := s.View()

@@ -15,8 +15,8 @@
 // acknowledged any more, Submit answers with that failure, and Views stay at
 // the last commit known to be durable. The remedy is to mend the disk and
 // start again; opening replays the engine's log, in which every acknowledged
-// commit is. A few failures (of making a new log file, for one) make the
-// engine end the process, which comes to the same.
+// commit is. A few failures (to sync the directory of a new log file, for one)
+// make the engine end the process, which comes to the same.
 package pebble
 
 import (
@@ -131,6 +131,7 @@ func (s *Store) write(b *engine.Batch) (err error) {
 	if err := b.SyncWait(); err != nil {
 		return err
 	}
+	// A log file does not tell the engine of its failure, but us; see logGuard.
 	return s.failure()
 }
 
