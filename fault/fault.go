@@ -93,7 +93,7 @@ var catalogue = map[Code]entry{
 	MessageTooLarge:                 {"MessageTooLarge", "a message or body exceeds its limit"},
 	TooManyDevices:                  {"TooManyDevices", "a bulk request has more than 100 items"},
 	TooManyModulesOnDevice:          {"TooManyModulesOnDevice", "the device has as many modules as it may"},
-	GenericUnsupportedMediaType:     {"GenericUnsupportedMediaType", "the Content-Type of the body is not understood"},
+	GenericUnsupportedMediaType:     {"GenericUnsupportedMediaType", "the body has a Content-Encoding, or a Content-Type, that is not understood"},
 	ThrottlingException:             {"ThrottlingException", "the caller is faster than its limit; try again later"},
 	ServerError:                     {"ServerError", "the hub failed; its log says why"},
 	ServiceUnavailable:              {"ServiceUnavailable", "the hub can not answer now; try again"},
