@@ -194,6 +194,35 @@ func TestTwinLivesAndDiesWithItsIdentity(t *testing.T) {
 	}
 }
 
+// TestIdentityWritesLeaveTheTwinAlone: the copies in the twin follow at once,
+// its own counters don't.
+func TestIdentityWritesLeaveTheTwinAlone(t *testing.T) {
+	ctx := context.Background()
+	h := open(t, nil)
+	i := register(t, h, "pump-7")
+	patch(t, h, "pump-7", `{"tags":{"site":"Oslo"}}`)
+	i.StatusReason = "moved"
+	put, err := h.PutIdentity(ctx, owner, i, hub.Any)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := h.Twin(ctx, owner, i.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"etag": `"AAAAAAAAAAI="`, "version": "3",
+		"deviceEtag": `"` + put.Identity.Etag + `"`, "statusReason": `"moved"`,
+	} {
+		if got, _ := d.Lookup([]string{name}); got != want {
+			t.Errorf("%s is %s, want %s", name, got, want)
+		}
+	}
+	if put.Identity.Etag == i.Etag {
+		t.Error("the etag of the identity did not move")
+	}
+}
+
 func TestRightsAreAskedFor(t *testing.T) {
 	ctx := context.Background()
 	h := open(t, nil)
