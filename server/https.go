@@ -18,6 +18,10 @@ const (
 	writeTimeout  = 60 * time.Second // from the end of the header to the end of the answer
 	idleTimeout   = 2 * time.Minute  // between requests
 	headerBytes   = 16 << 10         // a token has 4 KB at most
+
+	// maxConnections bounds how many there are at a time, without WebSockets,
+	// which count with MQTT. Those beyond it are closed at once.
+	maxConnections = 10_000
 )
 
 // httpServer serves the REST API and WebSockets. It speaks HTTP/1.1 only: no SDK
@@ -26,6 +30,7 @@ type httpServer struct {
 	http.Server
 
 	mu     sync.Mutex
+	open   int
 	unused map[net.Conn]bool // no request has begun on them
 }
 
@@ -45,16 +50,22 @@ func newHTTPServer(h http.Handler, log *slog.Logger) *httpServer {
 	return s
 }
 
-// note keeps unused. net/http waits five seconds for such a connection to bring
+// note keeps count of connections, and of unused ones. net/http waits five seconds for such a connection to bring
 // a request before a shutdown closes it, and browsers and SDKs open them in
 // advance: without this, Ctrl-C would often take that long.
 func (s *httpServer) note(c net.Conn, state http.ConnState) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if state == http.StateNew {
+	delete(s.unused, c)
+	switch state {
+	case http.StateNew:
+		if s.open++; s.open > maxConnections {
+			c.Close() // net/http meets the error, and says StateClosed
+			return
+		}
 		s.unused[c] = true
-	} else {
-		delete(s.unused, c)
+	case http.StateClosed, http.StateHijacked:
+		s.open--
 	}
 }
 

@@ -142,11 +142,17 @@ func (s *Server) Run(ctx context.Context) error {
 
 	<-ctx.Done()
 	s.log.Debug("stopping")
+	s.drain(rest)
+	running.Wait()
+	return failure
+}
+
+// drain ends the HTTP server and returns when no request and no WebSocket is
+// left.
+func (s *Server) drain(rest *httpServer) {
 	rest.shutdown(shutdownTimeout)
 	s.work.close()
 	s.work.wait()
-	running.Wait()
-	return failure
 }
 
 // counted makes the end wait for the requests that h is serving.

@@ -216,9 +216,7 @@ func TestShutdownWaits(t *testing.T) {
 				}
 				fmt.Fprint(client, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
 				<-began
-				rest.shutdown(shutdownTimeout)
-				s.work.close()
-				s.work.wait()
+				s.drain(rest)
 				if !left {
 					t.Error("the handler is still at work")
 				}
@@ -233,6 +231,26 @@ func TestShutdownWaits(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestShutdownIsQuick has a connection that never brought a request.
+func TestShutdownIsQuick(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rest := newHTTPServer(nil, quiet)
+		l := memnet.Listen()
+		go rest.Serve(l)
+		client, err := l.Dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		began := time.Now()
+		rest.shutdown(shutdownTimeout)
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("took %v of virtual time", took)
+		}
+		client.Close()
+	})
 }
 
 // TestSlowClients dribble: each is cut within the limit, in virtual time.
@@ -281,6 +299,31 @@ func TestSlowClients(t *testing.T) {
 				sender.Wait()
 			})
 		})
+	}
+}
+
+// TestConnectionBound has one connection more than there may be.
+func TestConnectionBound(t *testing.T) {
+	rest := newHTTPServer(nil, quiet)
+	closed := func(c net.Conn) bool {
+		c.SetReadDeadline(time.Now())
+		_, err := c.Read(make([]byte, 1))
+		return err == io.EOF
+	}
+	rest.open = maxConnections - 1
+	last, lastPeer := net.Pipe()
+	rest.note(last, http.StateNew)
+	extra, extraPeer := net.Pipe()
+	rest.note(extra, http.StateNew)
+	if closed(lastPeer) || !closed(extraPeer) {
+		t.Error("want the connection beyond the bound closed, and only that")
+	}
+	rest.note(extra, http.StateClosed)
+	rest.note(last, http.StateHijacked)
+	next, nextPeer := net.Pipe()
+	rest.note(next, http.StateNew)
+	if closed(nextPeer) || rest.open != maxConnections {
+		t.Errorf("there is room again, but %d are counted", rest.open)
 	}
 }
 

@@ -5,15 +5,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"runtime"
 	"strings"
 
 	"github.com/hubtwin/hubtwin/server"
 )
 
 // print tells what runs where, and what to do next. It is the first thing that
-// people see of the hub.
-func (at *place) print(c console) error {
+// people see of the hub. The system, as in runtime.GOOS, chooses the remedies.
+func (at *place) print(c console, system string) error {
 	b := &banner{colour: c.colour}
 	b.heading("hubtwin is ready", "Ctrl-C stops it")
 	b.row("HTTPS", "https://"+at.httpsHost, strings.Join(at.https.Addresses, ", "))
@@ -34,7 +33,7 @@ func (at *place) print(c console) error {
 		}
 		b.row(label, d.id, "")
 	}
-	at.printMissed(b)
+	at.printMissed(b, system)
 	at.printNext(b)
 	_, err := io.WriteString(c.out, b.String())
 	return err
@@ -62,15 +61,19 @@ func (at *place) printNext(b *banner) {
 	b.heading("Then try", "")
 	b.line(fmt.Sprintf(`hubtwin twin update %s --tags '{"location":{"region":"US","plant":"Redmond43"}}'`, at.devices[0].id))
 	b.line(`hubtwin query "SELECT * FROM devices WHERE tags.location.plant = 'Redmond43'"`)
-	b.line("node report-connectivity.js && node add-tags-and-query.js    # in examples/tutorial, after npm install")
+	apps := "node report-connectivity.js"
+	if at.https.Port == httpsPort {
+		apps += " && node add-tags-and-query.js" // which needs the service SDK for Node
+	}
+	b.line(apps + "    # in examples/tutorial, after npm install")
 }
 
 // printMissed tells of ports that are not the usual ones, and what follows.
-func (at *place) printMissed(b *banner) {
+func (at *place) printMissed(b *banner, system string) {
 	if missed := at.https.Missed; missed != nil {
 		b.heading(fmt.Sprintf("HTTPS is on port %d", at.https.Port), missed.Error())
 		b.line("The Node and .NET service SDKs reach port 443 only; most others take the port from HostName.")
-		for _, remedy := range remedies(at.https, runtime.GOOS) {
+		for _, remedy := range remedies(at.https, system) {
 			b.line(remedy)
 		}
 	} else if at.https.Port != httpsPort {

@@ -156,7 +156,7 @@ func (cmd devCommand) serve(ctx context.Context, c console, s *server.Server, co
 			return err
 		}
 	}
-	if err := at.print(c); err != nil {
+	if err := at.print(c, runtime.GOOS); err != nil {
 		return err
 	}
 	context.AfterFunc(ctx, func() { fmt.Fprintln(c.err, "Stopping; Ctrl-C again stops at once.") })

@@ -82,12 +82,12 @@ type variable struct{ name, value string }
 // environment is what SDKs and the other commands look for.
 func (at *place) environment() []variable {
 	list := []variable{
-		{"IOTHUB_CONNECTION_STRING", at.owner},
-		{"HUBTWIN_CONNECTION_STRING", at.owner},
-		{"HUBTWIN_DEVICE_HOST", at.mqttHost},
 		{"NODE_EXTRA_CA_CERTS", at.caFile},
 		{"REQUESTS_CA_BUNDLE", at.bundle},
 		{"SSL_CERT_FILE", at.bundle},
+		{"HUBTWIN_CONNECTION_STRING", at.owner},
+		{"HUBTWIN_DEVICE_HOST", at.mqttHost},
+		{"IOTHUB_CONNECTION_STRING", at.owner},
 	}
 	if len(at.devices) > 0 {
 		list = append(list, variable{"IOTHUB_DEVICE_CONNECTION_STRING", at.devices[0].connectionString})
