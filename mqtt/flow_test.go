@@ -75,6 +75,27 @@ func TestPipelinedPatches(t *testing.T) {
 	})
 }
 
+// TestShutdownWhileStoreHangs ends the server while a connection waits for the
+// hub's answers: it must not wait for them.
+func TestShutdownWhileStoreHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		defer s.close()
+		slow := &pausingStore{Store: s.store.Store}
+		s.store.Store = slow
+		must(t, s, "service creates dev-1", "A> CONNECT dev-1", "A< CONNACK 0")
+		slow.pause()
+		lines := make([]string, 100)
+		for i := range lines {
+			lines[i] = fmt.Sprintf(`PUBLISH 0 0 $iothub/twin/PATCH/properties/reported/?$rid=%d {}`, i)
+		}
+		must(t, s, "A> "+strings.Join(lines, " ; "), "A< nothing")
+		s.stop()
+		must(t, s, "A< end")
+		slow.resume()
+	})
+}
+
 // TestTwinReadsInFlight bounds reads, whose answers are large, more tightly.
 func TestTwinReadsInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -147,6 +168,10 @@ func TestDeafClientStallsItself(t *testing.T) {
 		must(t, s, "service creates dev-1", "service creates dev-2", bigDesired(1))
 		c := deaf(t, s)
 		defer c.Close()
+		// A notification that does not fit the socket, so that from here on a
+		// flusher writes, or waits, and not the goroutine that reads.
+		must(t, s, bigDesired(2))
+		synctest.Wait()
 		get, err := encode("PUBLISH 0 0 $iothub/twin/GET/?$rid=1")
 		if err != nil {
 			t.Fatal(err)

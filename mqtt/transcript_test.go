@@ -152,6 +152,12 @@ func (s *stage) do(line string) error {
 			return fmt.Errorf("the log is:\n%s", text)
 		}
 		return nil
+	case "silence":
+		synctest.Wait()
+		if text := s.log.take(); text != "" {
+			return fmt.Errorf("the log is:\n%s", text)
+		}
+		return nil
 	case "disk":
 		s.store.broken.set(rest == "fails")
 		return nil

@@ -143,7 +143,6 @@ func (a *response) send(status, version string, payload []byte) {
 func (a *response) append(dst []byte, status, version string, payload []byte) []byte {
 	if a.ack != 0 {
 		dst = packet.AppendPuback(dst, a.ack)
-		a.ack = 0
 	}
 	return a.appendAnswer(dst, status, version, payload)
 }
