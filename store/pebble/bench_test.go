@@ -42,7 +42,7 @@ func BenchmarkUpdate(b *testing.B) {
 	for _, chains := range []int{1, 64, 1000} {
 		b.Run(fmt.Sprintf("chains=%d", chains), func(b *testing.B) {
 			var syncs atomic.Int64
-			s := openBench(b, b.TempDir(), errorfs.Wrap(vfs.Default, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			s := openBench(b, b.TempDir(), wrap(vfs.Default, errorfs.InjectorFunc(func(op errorfs.Op) error {
 				if op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData {
 					syncs.Add(1)
 				}

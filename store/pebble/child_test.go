@@ -50,7 +50,7 @@ const (
 func child(dir, fault string) {
 	opts := Options{FS: vfs.Default, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
 	if fault != "" {
-		opts.FS = errorfs.Wrap(vfs.Default, failFrom(fault))
+		opts.FS = wrap(vfs.Default, failFrom(fault))
 	}
 	s, err := Open(filepath.Join(dir, "hub"), opts)
 	if err != nil {

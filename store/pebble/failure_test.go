@@ -40,7 +40,7 @@ func TestMediumFails(t *testing.T) {
 				}
 				return nil
 			})}
-			s := openOn(t, errorfs.Wrap(mem, fault))
+			s := openOn(t, wrap(mem, fault))
 			l := &ledger{acked: map[string]uint64{}}
 			for n := uint64(1); n <= 10; n++ {
 				pos, err := store.CommitBatch(context.Background(), s, countTo("k", n, 2000))
