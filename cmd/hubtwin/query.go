@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strings"
 
@@ -55,21 +56,23 @@ func (cmd queryCommand) Run(ctx context.Context, c console) error {
 	defer hub.Close()
 
 	t := &table{w: c.out, headers: columns(q)}
-	left := cmd.Top
-	for page, err := range hub.Query(ctx, string(text), min(cmd.Top, query.MaxPage)) {
+	left, continuation := cmd.Top, ""
+	if cmd.Top == 0 {
+		left = math.MaxInt
+	}
+	for {
+		page, err := hub.QueryPage(ctx, string(text), min(left, query.MaxPage), continuation)
 		if err != nil {
 			return explained(err)
 		}
-		rows := page.Rows
-		if cmd.Top > 0 {
-			rows = rows[:min(left, len(rows))]
-			left -= len(rows)
-		}
-		if err := cmd.print(t, q, rows); err != nil || cmd.Top > 0 && left == 0 {
+		if err := cmd.print(t, q, page.Rows); err != nil {
 			return err
 		}
+		left -= len(page.Rows)
+		if continuation = page.Continuation; continuation == "" || left <= 0 {
+			return nil
+		}
 	}
-	return nil
 }
 
 func (cmd queryCommand) print(t *table, q *query.Query, rows []json.RawMessage) error {
