@@ -92,7 +92,12 @@ type broken struct{ err error }
 func (b broken) Documents(context.Context, *Query, string) iter.Seq2[Document, error] {
 	return func(yield func(Document, error) bool) {
 		d := &memoryDoc{key: "d", text: "{}"}
-		_ = yield(d, nil) && yield(d, nil) && yield(nil, b.err)
+		for range 2 {
+			if !yield(d, nil) {
+				return
+			}
+		}
+		yield(nil, b.err)
 	}
 }
 
