@@ -31,6 +31,8 @@ type Connection struct {
 	id   device.ID
 	head *head
 	link *presence.Link
+	// generation is that of the identity that connected.
+	generation string
 	// clean says that subscriptions end with the connection [MQTT-3.1.2-6].
 	clean bool
 
@@ -55,11 +57,11 @@ func (h *Hub) Connect(ctx context.Context, who auth.Principal, d presence.Device
 		return nil, err
 	}
 	link := &presence.Link{ID: id, Device: d, Since: now()}
-	c := &Connection{hub: h, id: id, link: link, clean: clean}
+	c := &Connection{hub: h, id: id, head: h.heads.acquire(id), link: link, clean: clean}
 	var displaced *presence.Link
 	// The table changes inside the step, under the head's lock: so the order of
 	// connects and disconnects in the table is that of their commits.
-	s, pos, err := h.heads.update(ctx, id, func(old *state) (*state, [][]byte, error) {
+	s, err := h.heads.updateHead(ctx, c.head, func(old *state) (*state, [][]byte, error) {
 		if err := mayConnect(old, who); err != nil {
 			return nil, nil, err
 		}
@@ -76,16 +78,17 @@ func (h *Hub) Connect(ctx context.Context, who auth.Principal, d presence.Device
 			displaced = first
 		}
 		return &next, [][]byte{Event{Kind: Connected, ID: id, Time: link.Since}.encode()}, nil
-	})
+	}, func(pos store.Position) { link.Begin(uint64(pos)) })
 	if displaced != nil {
 		displaced.Device.Close(fault.New(fault.ConnectionClosedOnNewConnection, "%q has connected anew", id))
 	}
 	if err != nil {
-		h.table.Leave(link)
+		// If ctx has ended, the commit may still come; this one comes after it.
+		c.Close()
 		return nil, err
 	}
-	c.head = h.heads.acquire(id)
-	c.Subscriptions, c.Position = s.subscriptions, uint64(pos)
+	c.generation = s.identity.GenerationID
+	c.Subscriptions, c.Position = s.subscriptions, link.Position()
 	return c, nil
 }
 
@@ -110,6 +113,11 @@ func (c *Connection) Touch(at time.Time) { c.link.Touch(at) }
 func (c *Connection) Close() {
 	defer c.head.release()
 	at := now()
+	noted := func(_ *state, _ store.Position, err error) {
+		if err != nil {
+			c.hub.log.Warn("note the disconnect", slog.String("device", c.id.String()), slog.Any("error", err))
+		}
+	}
 	err := c.hub.heads.change(c.head, func(old *state) (*state, [][]byte, error) {
 		// If another connection has taken over, the device is still connected;
 		// if the identity is gone, there is nothing to note.
@@ -121,11 +129,25 @@ func (c *Connection) Close() {
 		r.Connected, r.Since, r.Activity = false, at, c.link.LastActivity()
 		next.connection = &r
 		return &next, [][]byte{Event{Kind: Disconnected, ID: c.id, Time: at}.encode()}, nil
-	}, func(*state, store.Position, error) {})
+	}, noted)
 	if err != nil {
 		c.hub.table.Leave(c.link)
-		c.hub.log.Warn("note the disconnect", slog.String("device", c.id.String()), slog.Any("error", err))
+		noted(nil, 0, err)
 	}
+}
+
+// mayGoOn tells whether the device may still do something in the state s: it
+// may have been taken over, deleted or disabled, and will soon be told.
+func (c *Connection) mayGoOn(s *state) error {
+	switch {
+	case c.link.Displaced():
+		return fault.New(fault.ConnectionClosedOnNewConnection, "%q has connected anew", c.id)
+	case !s.registered() || s.identity.GenerationID != c.generation:
+		return notRegistered(c.id)
+	case s.identity.Status == device.Disabled:
+		return fault.New(fault.DeviceDisabled, "device %q is disabled", c.id)
+	}
+	return nil
 }
 
 // Twin reads the device's own twin. It sees every change that the device made
@@ -133,14 +155,14 @@ func (c *Connection) Close() {
 func (c *Connection) Twin(done func(*twin.Twin, error)) {
 	c.InOrder(func() {
 		s, err := c.hub.heads.readHead(c.head)
-		switch {
-		case err != nil:
-			done(nil, err)
-		case !s.registered():
-			done(nil, notRegistered(c.id))
-		default:
-			done(s.twin, nil)
+		if err == nil {
+			err = c.mayGoOn(s)
 		}
+		if err != nil {
+			done(nil, err)
+			return
+		}
+		done(s.twin, nil)
 	})
 }
 
@@ -157,13 +179,13 @@ func (c *Connection) Report(body []byte, rules twin.Rules, base int64, done func
 		return
 	}
 	c.change(func(old *state) (*state, [][]byte, error) {
-		if !old.registered() {
-			return nil, nil, notRegistered(c.id)
+		if err := c.mayGoOn(old); err != nil {
+			return nil, nil, err
 		}
 		if at := old.twin.ReportedVersion(); base != AnyVersion && base != at {
 			return nil, nil, fault.New(fault.PreconditionFailed, "the reported properties are at version %d, not %d", at, base)
 		}
-		return applyTwin(c.id, old, func(t *twin.Twin) (*twin.Twin, *twin.Change, error) { return t.Report(p, now()) })
+		return applyTwin(c.id, old, now(), func(t *twin.Twin, at time.Time) (*twin.Twin, *twin.Change, error) { return t.Report(p, at) })
 	}, func(s *state, err error) {
 		if err != nil {
 			done(0, err)
@@ -174,8 +196,8 @@ func (c *Connection) Report(body []byte, rules twin.Rules, base int64, done func
 }
 
 // Subscribe keeps subscriptions, unless the session is clean: a filter that is
-// there already gets the new QoS. since is a position before the subscription: changes after it must be
-// announced from now on.
+// there already gets the new QoS. since is a position before the subscription:
+// changes after it must be announced from now on.
 func (c *Connection) Subscribe(subs []Subscription, done func(err error)) (since uint64) {
 	v, err := c.hub.store.View()
 	if err == nil {
@@ -187,8 +209,8 @@ func (c *Connection) Subscribe(subs []Subscription, done func(err error)) (since
 		return 0
 	}
 	c.change(func(old *state) (*state, [][]byte, error) {
-		if !old.registered() {
-			return nil, nil, notRegistered(c.id)
+		if err := c.mayGoOn(old); err != nil {
+			return nil, nil, err
 		}
 		if c.clean {
 			return old, nil, nil
@@ -209,6 +231,9 @@ func (c *Connection) Subscribe(subs []Subscription, done func(err error)) (since
 // Unsubscribe forgets subscriptions. Filters that are not there are ignored.
 func (c *Connection) Unsubscribe(filters []string, done func(err error)) {
 	c.change(func(old *state) (*state, [][]byte, error) {
+		if err := c.mayGoOn(old); err != nil {
+			return nil, nil, err
+		}
 		next := *old
 		next.subscriptions = []Subscription{}
 		for _, s := range old.subscriptions {

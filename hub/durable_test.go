@@ -48,13 +48,21 @@ func (s *slowStore) hang() {
 	s.hanging = true
 }
 
-// resume lets everything that was held go on, or fail.
-func (s *slowStore) resume(fail error) {
+// waiting is how many batches are held.
+func (s *slowStore) waiting() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.held)
+}
+
+// resume lets everything that was held go on, or fail: the first batch with the
+// first of fail, and so on, and with the last of fail those that remain.
+func (s *slowStore) resume(fail ...error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.hanging = false
-	for _, f := range s.held {
-		f(fail)
+	for i, f := range s.held {
+		f(fail[min(i, len(fail)-1)])
 	}
 	s.held = nil
 }
@@ -147,11 +155,7 @@ func TestAConflictIsTriedAgain(t *testing.T) {
 	s.hang()
 	done := make(chan hub.TwinDocument)
 	go func() { done <- patch(t, h, "d", `{"tags":{"a":1}}`) }()
-	waitFor(t, func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return len(s.held) == 1
-	})
+	waitFor(t, func() bool { return s.waiting() == 1 })
 	s.resume(store.ErrConflict)
 	if d := <-done; d.Etag() != "AAAAAAAAAAI=" {
 		t.Errorf("etag %s", d.Etag())

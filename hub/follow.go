@@ -14,7 +14,6 @@ import (
 // its bounded outbox.
 func (h *Hub) follow(ctx context.Context, f store.Follower) {
 	defer f.Close()
-	trimmed := f.Start()
 	for {
 		commits, err := f.Next(ctx)
 		if err != nil {
@@ -26,7 +25,7 @@ func (h *Hub) follow(ctx context.Context, f store.Follower) {
 		for _, c := range commits {
 			h.tellConnections(c)
 		}
-		trimmed = h.trimEvents(commits[len(commits)-1].Position, trimmed)
+		h.askToTrim(commits[len(commits)-1].Position)
 	}
 }
 
@@ -48,21 +47,41 @@ func (h *Hub) tellConnections(c store.Commit) {
 		if e.Desired != nil {
 			link.Device.Desired(desiredChange(uint64(c.Position), e))
 		}
-		if e.Revoked {
+		// Whoever began later did so with the new credentials. The commit by
+		// which a link began is decided before the follower reads the next one.
+		if began := link.Position(); e.Revoked && began != 0 && began < uint64(c.Position) {
 			link.Device.Close(fault.New(fault.IotHubUnauthorized, "the identity %q was deleted, disabled, or given other credentials", e.ID))
 		}
 	}
 }
 
-// trimEvents keeps the event log bounded and returns up to where it is trimmed.
-// It trims in large steps: each is a range deletion.
-func (h *Hub) trimEvents(newest, trimmed store.Position) store.Position {
-	if uint64(newest) < uint64(trimmed)+h.keep+h.keep/16 {
-		return trimmed
+// askToTrim tells the trimmer of the newest commit, in place of one that it has
+// not heard of yet.
+func (h *Hub) askToTrim(newest store.Position) {
+	select {
+	case <-h.trim:
+	default:
 	}
-	upTo := newest - store.Position(h.keep)
-	if err := h.store.TrimEvents(upTo); err != nil {
-		h.log.Error("trim the event log", slog.Any("error", err))
+	h.trim <- newest
+}
+
+// trimEvents keeps the event log bounded until ctx ends. It trims in large
+// steps: each is a range deletion. It has a goroutine of its own because a trim
+// waits for the committer, which may be waiting for the follower.
+func (h *Hub) trimEvents(ctx context.Context) {
+	var trimmed store.Position // of what an earlier run trimmed nothing is known
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case newest := <-h.trim:
+			if uint64(newest) < uint64(trimmed)+h.keep+h.keep/16 {
+				continue
+			}
+			trimmed = newest - store.Position(h.keep)
+			if err := h.store.TrimEvents(trimmed); err != nil {
+				h.log.Error("trim the event log", slog.Any("error", err))
+			}
+		}
 	}
-	return upTo
 }

@@ -23,8 +23,8 @@ import (
 // disk, the state becomes the durable one. The store decides batches in the
 // order of Submit and calls back in that order, so durable walks along the
 // chain and never back. If a link of the chain fails, its successors conflict
-// in the store (each expects its predecessor's revisions), and the head is
-// stale: it is loaded again before the next change.
+// in the store (each expects the revisions of all that was pending), and the
+// head is stale: it is loaded again before the next change.
 type head struct {
 	id device.ID
 
@@ -35,11 +35,11 @@ type head struct {
 	pending atomic.Int64          // submitted and not decided
 	stale   atomic.Bool           // a link failed: newest is not to be trusted
 
-	// users pins the head in its shard. It rises under the shard's lock only,
-	// so a head without users may be dropped there.
+	// users pins the head in its shard. It rises under the shard's lock, or
+	// while it is above 0, so a head without users may be dropped there.
 	users    atomic.Int64
-	cost     atomic.Int64
 	recently atomic.Bool
+	shard    *shard
 }
 
 // heads is a bounded cache of heads. A head that somebody uses, or that has
@@ -54,7 +54,7 @@ type heads struct {
 type shard struct {
 	mu    sync.Mutex
 	heads map[device.ID]*head
-	cost  int64
+	cost  atomic.Int64 // bytes, of the durable states
 }
 
 func newHeads(s store.Store, budget int64) *heads {
@@ -73,16 +73,9 @@ func (hs *heads) acquire(id device.ID) *head {
 	defer sh.mu.Unlock()
 	hd := sh.heads[id]
 	if hd == nil {
-		if sh.cost > hs.budget {
-			sh.evict(hs.budget * 7 / 8)
-		}
-		hd = &head{id: id}
+		sh.evict(hs.budget)
+		hd = &head{id: id, shard: sh}
 		sh.heads[id] = hd
-	}
-	// What the head costs is known once it is loaded; settle the difference now.
-	if d := hd.cost.Load(); d != 0 {
-		hd.cost.Add(-d)
-		sh.cost += d
 	}
 	hd.recently.Store(true)
 	hd.users.Add(1)
@@ -91,27 +84,34 @@ func (hs *heads) acquire(id device.ID) *head {
 
 func (hd *head) release() { hd.users.Add(-1) }
 
-// evict drops heads that nobody uses until the shard costs at most budget. A
-// head used since the last round gets a second chance. Map order is random
+// evictLooks is how many heads one new head may have looked at. A shard full of
+// connected devices has nothing to drop, and must not be searched each time.
+const evictLooks = 64
+
+// evict drops heads that nobody uses while the shard costs more than budget. A
+// head used since the last look gets a second chance. Map order is random
 // enough to be fair.
 func (sh *shard) evict(budget int64) {
-	for range 2 {
-		for id, hd := range sh.heads {
-			if sh.cost <= budget {
-				return
-			}
-			if hd.users.Load() > 0 || hd.recently.Swap(false) {
-				continue
-			}
-			if s := hd.durable.Load(); s != nil {
-				sh.cost -= int64(s.footprint()) - hd.cost.Load()
-			}
-			delete(sh.heads, id)
+	looks := 0
+	for id, hd := range sh.heads {
+		if sh.cost.Load() <= budget || looks == evictLooks {
+			return
 		}
+		looks++
+		if hd.users.Load() > 0 || hd.recently.Swap(false) {
+			continue
+		}
+		if s := hd.durable.Load(); s != nil {
+			sh.cost.Add(-int64(s.footprint()))
+		}
+		delete(sh.heads, id)
 	}
 }
 
-// load makes sure that newest is there. The caller holds hd.mu.
+var errStale = fault.New(fault.ServiceUnavailable, "an earlier change of this identity has just failed; try again")
+
+// load makes sure that newest is there. The caller holds hd.mu. The error is
+// errStale while links of a failed chain are not decided yet.
 func (hs *heads) load(hd *head) error {
 	if hd.newest != nil && !hd.stale.Load() {
 		return nil
@@ -119,11 +119,11 @@ func (hs *heads) load(hd *head) error {
 	// A stale head's links have all failed or will; what the store shows once
 	// they are decided is the truth.
 	if hd.stale.Load() && hd.pending.Load() > 0 {
-		return fault.New(fault.ServiceUnavailable, "an earlier change of %q has just failed; try again", hd.id)
+		return errStale
 	}
 	s, err := readState(hs.store, hd.id)
 	if err != nil {
-		return fmt.Errorf("load %q: %w", hd.id, err)
+		return outcome(fmt.Errorf("load %q: %w", hd.id, err))
 	}
 	hd.stale.Store(false)
 	hd.newest = s
@@ -137,7 +137,7 @@ func (hd *head) setDurable(s *state) {
 	if old != nil {
 		d -= int64(old.footprint())
 	}
-	hd.cost.Add(d)
+	hd.shard.cost.Add(d)
 }
 
 func readState(st store.Store, id device.ID) (*state, error) {
@@ -186,7 +186,7 @@ type step func(old *state) (next *state, events [][]byte, err error)
 // change applies f to the newest state of hd. If it returns an error, nothing
 // was submitted and done is not called. Otherwise the store calls done once,
 // from another goroutine: with the state that the answer may show, after that
-// state is durable, or with the store's error. done must not block.
+// state is durable, or with f's or the store's error. done must not block.
 func (hs *heads) change(hd *head, f step, done func(*state, store.Position, error)) error {
 	hd.mu.Lock()
 	defer hd.mu.Unlock()
@@ -194,13 +194,16 @@ func (hs *heads) change(hd *head, f step, done func(*state, store.Position, erro
 		return err
 	}
 	old := hd.newest
-	next, events, err := f(old)
-	if err != nil {
-		return err
+	next, events, refusal := f(old)
+	if refusal != nil {
+		if old == hd.durable.Load() {
+			return refusal
+		}
+		next = old
 	}
-	// A step that changed nothing still answers with a state that may not be
-	// durable yet: its empty batch waits for those before it.
-	var b store.Batch
+	// A step that changed nothing, or refused, still answers from a state that
+	// may not be durable yet: its empty batch waits for those before it.
+	b := store.Batch{Expect: old.expectations(hd.id, hd.durable.Load(), next)}
 	if next != old {
 		if err := old.commitTo(&b, hd.id, next); err != nil {
 			return err
@@ -211,10 +214,13 @@ func (hs *heads) change(hd *head, f step, done func(*state, store.Position, erro
 	hd.pending.Add(1)
 	hd.users.Add(1)
 	hs.store.Submit(b, func(pos store.Position, err error) {
-		if err != nil {
+		switch {
+		case err != nil:
 			hd.stale.Store(true)
-		} else if next != old {
+		case next != old:
 			hd.setDurable(next)
+		case refusal != nil:
+			err = refusal
 		}
 		hd.pending.Add(-1)
 		hd.release()
@@ -223,30 +229,58 @@ func (hs *heads) change(hd *head, f step, done func(*state, store.Position, erro
 	return nil
 }
 
-// update is change for callers that wait. A conflict means that an earlier
-// link failed: it tries again on what is there now.
-func (hs *heads) update(ctx context.Context, id device.ID, f step) (*state, store.Position, error) {
+// update is change for callers that wait.
+func (hs *heads) update(ctx context.Context, id device.ID, f step) (*state, error) {
 	hd := hs.acquire(id)
 	defer hd.release()
+	return hs.updateHead(ctx, hd, f, func(store.Position) {})
+}
+
+// maxTries bounds how often a change is tried again because earlier ones failed.
+const maxTries = 3
+
+// updateHead is change, and waits for its end. A conflict means that an earlier
+// link failed: it tries again on what is there now. The store calls committed
+// when the change is durable, before followers hear of it; it must not block.
+// If ctx ends first, the change may still be committed.
+func (hs *heads) updateHead(ctx context.Context, hd *head, f step, committed func(store.Position)) (*state, error) {
+	for try := 0; ; try++ {
+		s, err := hs.changeAndWait(ctx, hd, f, committed)
+		switch {
+		case try == maxTries:
+		case errors.Is(err, store.ErrConflict):
+			continue
+		case errors.Is(err, errStale):
+			// Behind the links that are still to fail.
+			if _, err := store.CommitBatch(ctx, hs.store, store.Batch{}); err != nil {
+				return nil, outcome(err)
+			}
+			continue
+		}
+		return s, outcome(err)
+	}
+}
+
+func (hs *heads) changeAndWait(ctx context.Context, hd *head, f step, committed func(store.Position)) (*state, error) {
 	type result struct {
 		s   *state
-		pos store.Position
 		err error
 	}
-	for try := 0; ; try++ {
-		decided := make(chan result, 1)
-		if err := hs.change(hd, f, func(s *state, pos store.Position, err error) { decided <- result{s, pos, err} }); err != nil {
-			return nil, 0, err
+	decided := make(chan result, 1)
+	err := hs.change(hd, f, func(s *state, pos store.Position, err error) {
+		if err == nil {
+			committed(pos)
 		}
-		select {
-		case r := <-decided:
-			if errors.Is(r.err, store.ErrConflict) && try < 3 {
-				continue
-			}
-			return r.s, r.pos, outcome(r.err)
-		case <-ctx.Done():
-			return nil, 0, ctx.Err()
-		}
+		decided <- result{s, err}
+	})
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case r := <-decided:
+		return r.s, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 }
 

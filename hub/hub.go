@@ -38,6 +38,7 @@ type Hub struct {
 
 	policies map[string]auth.Policy
 
+	trim      chan store.Position // holds the newest commit that the trimmer has not heard of
 	stop      context.CancelFunc
 	followers sync.WaitGroup
 }
@@ -52,7 +53,11 @@ func Open(ctx context.Context, c Config) (*Hub, error) {
 	if c.KeepEvents == 0 {
 		c.KeepEvents = 1_000_000
 	}
-	h := &Hub{store: c.Store, log: c.Log, keep: c.KeepEvents, heads: newHeads(c.Store, c.CacheBytes)}
+	h := &Hub{
+		store: c.Store, log: c.Log, keep: c.KeepEvents,
+		heads: newHeads(c.Store, c.CacheBytes),
+		trim:  make(chan store.Position, 1),
+	}
 	if err := h.openSettings(ctx); err != nil {
 		return nil, fmt.Errorf("open hub: %w", err)
 	}
@@ -63,6 +68,7 @@ func Open(ctx context.Context, c Config) (*Hub, error) {
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	h.stop = stop
 	h.followers.Go(func() { h.follow(run, follower) })
+	h.followers.Go(func() { h.trimEvents(run) })
 	return h, nil
 }
 

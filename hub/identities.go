@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"time"
 
 	"github.com/hubtwin/hubtwin/auth"
 	"github.com/hubtwin/hubtwin/device"
@@ -105,7 +106,7 @@ func (h *Hub) put(ctx context.Context, want device.Identity, mode putMode, c Con
 	if err != nil {
 		return IdentityDocument{}, err
 	}
-	s, _, err := h.heads.update(ctx, id, func(old *state) (*state, [][]byte, error) {
+	s, err := h.heads.update(ctx, id, func(old *state) (*state, [][]byte, error) {
 		if !old.registered() {
 			if mode == putExisting {
 				return nil, nil, notRegistered(id)
@@ -153,7 +154,7 @@ func replaced(old *state, want device.Identity, parent *device.Identity, content
 	}
 	next, events := old, [][]byte(nil)
 	if content != nil {
-		next, events, err = applyTwin(want.ID, old, func(t *twin.Twin) (*twin.Twin, *twin.Change, error) { return t.Replace(content, at) })
+		next, events, err = applyTwin(want.ID, old, at, func(t *twin.Twin, at time.Time) (*twin.Twin, *twin.Change, error) { return t.Replace(content, at) })
 		if err != nil {
 			return nil, nil, err
 		}
@@ -202,7 +203,7 @@ func (h *Hub) delete(ctx context.Context, id device.ID, c Condition) error {
 	if err := devicesOnly(id); err != nil {
 		return err
 	}
-	_, _, err := h.heads.update(ctx, id, func(old *state) (*state, [][]byte, error) {
+	_, err := h.heads.update(ctx, id, func(old *state) (*state, [][]byte, error) {
 		if !old.registered() {
 			return nil, nil, notRegistered(id)
 		}

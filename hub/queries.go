@@ -114,6 +114,9 @@ func (d documents) Documents(ctx context.Context, q *query.Query, after string) 
 		}
 		modules := q.From == query.Modules
 		for row, err := range d.states(after) {
+			if err == nil {
+				err = ctx.Err() // here, because a walk may give nothing for long
+			}
 			if err != nil {
 				yield(nil, err)
 				return

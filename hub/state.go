@@ -113,8 +113,21 @@ func sameSubscriptions(a, b []Subscription) bool {
 	return len(a) == 0 || &a[0] == &b[0]
 }
 
-// commitTo fills b with what turns s into next, and gives next its revisions.
-// Every part that is written is also expected to be as s has it.
+// expectations gives what must hold for s to become next: that the parts which
+// change, and those which are not durable yet, are as s has them. So what builds
+// on a failed change fails too, also if it writes other parts, or none.
+func (s *state) expectations(id device.ID, durable, next *state) []store.Expectation {
+	var list []store.Expectation
+	for i, changed := range s.changed(next) {
+		if r := s.revisions[i]; changed || r != durable.revisions[i] {
+			list = append(list, store.Expectation{Key: keyPart(id, partOrder[i]), Revision: r})
+		}
+	}
+	return list
+}
+
+// commitTo fills b with the writes that turn s into next, and gives next its
+// revisions.
 func (s *state) commitTo(b *store.Batch, id device.ID, next *state) error {
 	next.revisions, next.sizes = s.revisions, s.sizes
 	for i, changed := range s.changed(next) {
@@ -126,7 +139,6 @@ func (s *state) commitTo(b *store.Batch, id device.ID, next *state) error {
 			return err
 		}
 		key := keyPart(id, partOrder[i])
-		b.Expect = append(b.Expect, store.Expectation{Key: key, Revision: s.revisions[i]})
 		switch {
 		case value == nil:
 			next.revisions[i] = 0

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"time"
 
 	"github.com/hubtwin/hubtwin/auth"
 	"github.com/hubtwin/hubtwin/device"
@@ -48,7 +49,7 @@ func (h *Hub) UpdateTwin(ctx context.Context, who auth.Principal, id device.ID, 
 }
 
 func (h *Hub) mergeTwin(ctx context.Context, id device.ID, p *twin.Patch, c Condition) (TwinDocument, error) {
-	return h.changeTwin(ctx, id, c, func(t *twin.Twin) (*twin.Twin, *twin.Change, error) { return t.Merge(p, now()) })
+	return h.changeTwin(ctx, id, c, func(t *twin.Twin, at time.Time) (*twin.Twin, *twin.Change, error) { return t.Merge(p, at) })
 }
 
 // ReplaceTwin puts r in place of the tags and desired properties of id and
@@ -57,14 +58,14 @@ func (h *Hub) ReplaceTwin(ctx context.Context, who auth.Principal, id device.ID,
 	if err := who.May(auth.ServiceConnect); err != nil {
 		return TwinDocument{}, err
 	}
-	return h.changeTwin(ctx, id, c, func(t *twin.Twin) (*twin.Twin, *twin.Change, error) { return t.Replace(r, now()) })
+	return h.changeTwin(ctx, id, c, func(t *twin.Twin, at time.Time) (*twin.Twin, *twin.Change, error) { return t.Replace(r, at) })
 }
 
-// twinChange computes a twin from the one before.
-type twinChange func(*twin.Twin) (*twin.Twin, *twin.Change, error)
+// twinChange computes a twin from the one before, at a time.
+type twinChange func(*twin.Twin, time.Time) (*twin.Twin, *twin.Change, error)
 
 func (h *Hub) changeTwin(ctx context.Context, id device.ID, c Condition, apply twinChange) (TwinDocument, error) {
-	s, _, err := h.heads.update(ctx, id, func(old *state) (*state, [][]byte, error) {
+	s, err := h.heads.update(ctx, id, func(old *state) (*state, [][]byte, error) {
 		if !old.registered() {
 			return nil, nil, twinNotFound(id)
 		}
@@ -73,7 +74,7 @@ func (h *Hub) changeTwin(ctx context.Context, id device.ID, c Condition, apply t
 		if !c.holds(old.twin.Etag()) {
 			return nil, nil, fault.New(fault.PreconditionFailed, "PreconditionFailed, ETag may be invalid. The twin of %q is at etag %q", id, old.twin.Etag())
 		}
-		return applyTwin(id, old, apply)
+		return applyTwin(id, old, now(), apply)
 	})
 	if err != nil {
 		return TwinDocument{}, err
@@ -81,9 +82,9 @@ func (h *Hub) changeTwin(ctx context.Context, id device.ID, c Condition, apply t
 	return h.document(id, s), nil
 }
 
-// applyTwin makes the state after a change of the twin, and its event.
-func applyTwin(id device.ID, old *state, apply twinChange) (*state, [][]byte, error) {
-	t, change, err := apply(old.twin)
+// applyTwin makes the state after a change of the twin at a time, and its event.
+func applyTwin(id device.ID, old *state, at time.Time, apply twinChange) (*state, [][]byte, error) {
+	t, change, err := apply(old.twin, at)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -92,7 +93,7 @@ func applyTwin(id device.ID, old *state, apply twinChange) (*state, [][]byte, er
 	}
 	next := *old
 	next.twin = t
-	return &next, [][]byte{twinEvent(id, t, change, now()).encode()}, nil
+	return &next, [][]byte{twinEvent(id, t, change, at).encode()}, nil
 }
 
 // twinNotFound is 404001 for modules too: twins know no ModuleNotFound (twin

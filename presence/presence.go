@@ -42,7 +42,19 @@ type Link struct {
 	Device Device
 	Since  time.Time
 	active atomic.Int64 // Unix nanoseconds of the last activity
+	// position of the commit by which the connection began, 0 before it.
+	position  atomic.Uint64
+	displaced atomic.Bool
 }
+
+// Begin notes the position of the commit by which the connection began.
+func (l *Link) Begin(position uint64) { l.position.Store(position) }
+
+// Position is that of the commit by which the connection began, or 0.
+func (l *Link) Position() uint64 { return l.position.Load() }
+
+// Displaced tells whether another connection has taken the link's place.
+func (l *Link) Displaced() bool { return l.displaced.Load() }
 
 // Touch notes that the device sent or received something.
 func (l *Link) Touch(now time.Time) { l.active.Store(now.UnixNano()) }
@@ -65,6 +77,9 @@ func (t *Table) Enter(l *Link) (displaced *Link) {
 		t.links = map[device.ID]*Link{}
 	}
 	displaced = t.links[l.ID]
+	if displaced != nil && displaced != l {
+		displaced.displaced.Store(true)
+	}
 	t.links[l.ID] = l
 	return displaced
 }
