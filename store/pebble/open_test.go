@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	engine "github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -195,7 +196,7 @@ func TestCloseWaitsForViews(t *testing.T) {
 	select {
 	case err := <-closed:
 		t.Fatalf("Close returned (%v) while a View was open", err)
-	default:
+	case <-time.After(100 * time.Millisecond): // long enough for one that does not wait
 	}
 	if _, ok, err := v.Get([]byte("k")); !ok || err != nil {
 		t.Errorf("Get: %v, %v", ok, err)
