@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"fmt"
@@ -54,8 +55,7 @@ func benchMQTT(ctx context.Context, length time.Duration, rounds int) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, "what\tdevices x in flight\thub/s\tmosquitto echo/s\tratio\thub, mean of one")
 	for _, l := range loads {
-		var ours, theirs []float64
-		var took time.Duration
+		var ours, theirs []result
 		for range rounds {
 			a, err := timed(l.hub(l.connections, l.inFlight), length).run(ctx)
 			if err != nil {
@@ -65,10 +65,11 @@ func benchMQTT(ctx context.Context, length time.Duration, rounds int) error {
 			if err != nil {
 				return err
 			}
-			ours, theirs, took = append(ours, a.perSecond), append(theirs, b.perSecond), a.took
+			ours, theirs = append(ours, a), append(theirs, b)
 		}
 		x, y := median(ours), median(theirs)
-		fmt.Fprintf(w, "%s\t%d x %d\t%.0f\t%.0f\t%.2f\t%v\n", l.what, l.connections, l.inFlight, x, y, x/y, took.Round(time.Microsecond))
+		fmt.Fprintf(w, "%s\t%d x %d\t%.0f\t%.0f\t%.2f\t%v\n", l.what, l.connections, l.inFlight,
+			x.perSecond, y.perSecond, x.perSecond/y.perSecond, x.took.Round(time.Microsecond))
 		w.Flush()
 	}
 	return nil
@@ -79,9 +80,10 @@ func timed(l load, length time.Duration) load {
 	return l
 }
 
-func median(v []float64) float64 {
-	slices.Sort(v)
-	return v[len(v)/2]
+// median is the round in the middle, by its rate.
+func median(rounds []result) result {
+	slices.SortFunc(rounds, func(a, b result) int { return cmp.Compare(a.perSecond, b.perSecond) })
+	return rounds[len(rounds)/2]
 }
 
 // fsyncTime is what one small durable write costs on the disk of the data.
@@ -93,14 +95,15 @@ func fsyncTime() time.Duration {
 	defer os.Remove(f.Name())
 	defer f.Close()
 	block := make([]byte, 4096)
-	took := make([]float64, 0, 100)
+	took := make([]time.Duration, 0, 101)
 	for range cap(took) {
 		began := time.Now()
 		f.Write(block)
 		f.Sync()
-		took = append(took, float64(time.Since(began)))
+		took = append(took, time.Since(began))
 	}
-	return time.Duration(median(took)).Round(time.Microsecond)
+	slices.Sort(took)
+	return took[len(took)/2].Round(time.Microsecond)
 }
 
 // hubProcess is a hub on a real disk with its devices registered.
