@@ -117,8 +117,8 @@ func (s *Store) engineOptions(opts Options) *engine.Options {
 		MemTableSize:                64 << 20,
 		MemTableStopWritesThreshold: 4,
 		// Compacting is 40 % of the work of busy writers. Eight sublevels
-		// instead of two save a quarter of all CPU time; filters keep reads
-		// of single records as fast.
+		// instead of two save a quarter of all CPU time; the filters below spare
+		// reads of single records most of the sublevels.
 		L0CompactionThreshold:      8,
 		L0StopWritesThreshold:      1000,
 		LBaseMaxBytes:              64 << 20,
