@@ -20,7 +20,8 @@ const (
 	headerBytes   = 16 << 10         // a token has 4 KB at most
 
 	// maxConnections bounds how many there are at a time, without WebSockets,
-	// which count with MQTT. Those beyond it are closed at once.
+	// which count with MQTT. Those beyond it are closed at once. See also
+	// connectionLimits.
 	maxConnections = 10_000
 )
 
@@ -28,6 +29,7 @@ const (
 // needs more, and a WebSocket can't be had over HTTP/2.
 type httpServer struct {
 	http.Server
+	limit int // of connections
 
 	mu     sync.Mutex
 	open   int
@@ -36,7 +38,9 @@ type httpServer struct {
 
 func newHTTPServer(h http.Handler, log *slog.Logger) *httpServer {
 	s := &httpServer{unused: map[net.Conn]bool{}}
+	s.limit, _ = connectionLimits(descriptorLimit())
 	s.Handler = h
+	s.DisableGeneralOptionsHandler = true // or "OPTIONS *" is answered to anyone
 	s.Protocols = new(http.Protocols)
 	s.Protocols.SetHTTP1(true)
 	s.ReadHeaderTimeout = headerTimeout
@@ -50,16 +54,17 @@ func newHTTPServer(h http.Handler, log *slog.Logger) *httpServer {
 	return s
 }
 
-// note keeps count of connections, and of unused ones. net/http waits five seconds for such a connection to bring
-// a request before a shutdown closes it, and browsers and SDKs open them in
-// advance: without this, Ctrl-C would often take that long.
+// note keeps count of connections, and of unused ones. net/http waits five
+// seconds for such a connection to bring a request before a shutdown closes it,
+// and browsers and SDKs open them in advance: without this, Ctrl-C would often
+// take that long.
 func (s *httpServer) note(c net.Conn, state http.ConnState) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.unused, c)
 	switch state {
 	case http.StateNew:
-		if s.open++; s.open > maxConnections {
+		if s.open++; s.open > s.limit {
 			c.Close() // net/http meets the error, and says StateClosed
 			return
 		}

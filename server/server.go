@@ -111,7 +111,10 @@ func (s *Server) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	verifier := &auth.Verifier{Keys: s.Hub.Secrets(), Hosts: s.names}
-	devices := mqtt.New(mqtt.Config{Hub: s.Hub, Verifier: verifier, Log: s.log})
+	descriptors := descriptorLimit()
+	https, most := connectionLimits(descriptors)
+	s.log.Debug("limits", "descriptors", descriptors, "https", https, "mqtt", most)
+	devices := mqtt.New(mqtt.Config{Hub: s.Hub, Verifier: verifier, Log: s.log, MaxConnections: most})
 	rest := newHTTPServer(s.counted(httpapi.New(httpapi.Config{
 		Hub:       s.Hub,
 		Verifier:  verifier,

@@ -302,6 +302,25 @@ func TestSlowClients(t *testing.T) {
 	}
 }
 
+// TestOptionsNeedAToken too: net/http would answer for the server as a whole.
+func TestOptionsNeedAToken(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	s, stop := started(t, ephemeral(t))
+	c, err := tls.Dial("tcp", s.HTTPS.Addresses[0], clientTLS(t, s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	io.WriteString(c, "OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+	res, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil || res.StatusCode != http.StatusUnauthorized {
+		t.Errorf("%v %v, want 401", res, err)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestConnectionBound has one connection more than there may be.
 func TestConnectionBound(t *testing.T) {
 	rest := newHTTPServer(nil, quiet)
@@ -310,7 +329,7 @@ func TestConnectionBound(t *testing.T) {
 		_, err := c.Read(make([]byte, 1))
 		return err == io.EOF
 	}
-	rest.open = maxConnections - 1
+	rest.open = rest.limit - 1
 	last, lastPeer := net.Pipe()
 	rest.note(last, http.StateNew)
 	extra, extraPeer := net.Pipe()
@@ -322,7 +341,7 @@ func TestConnectionBound(t *testing.T) {
 	rest.note(last, http.StateHijacked)
 	next, nextPeer := net.Pipe()
 	rest.note(next, http.StateNew)
-	if closed(nextPeer) || rest.open != maxConnections {
+	if closed(nextPeer) || rest.open != rest.limit {
 		t.Errorf("there is room again, but %d are counted", rest.open)
 	}
 }
