@@ -2,6 +2,8 @@ package mqtt_test
 
 import (
 	"bufio"
+	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"strings"
@@ -10,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hubtwin/hubtwin/internal/memnet"
 	"github.com/hubtwin/hubtwin/store"
 )
 
@@ -193,6 +196,47 @@ func TestDeafClientStallsItself(t *testing.T) {
 		must(t, s, "log the device has not read", "A> PINGREQ", "A< PINGRESP")
 		if _, err := c.Write(get); err == nil {
 			t.Error("the connection is still open")
+		}
+	})
+}
+
+// TestDeafClientBehindTLS does not hold up the end: TLS would say goodbye to it,
+// and wait for room.
+func TestDeafClientBehindTLS(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		defer s.close()
+		must(t, s, "service creates dev-1")
+		certificate, _ := selfSigned(t)
+		ours, theirs := memnet.Pipe()
+		ctx, cancel := context.WithCancel(t.Context())
+		var serving sync.WaitGroup
+		serving.Go(func() {
+			s.server.ServeConn(ctx, tls.Server(ours, &tls.Config{Certificates: []tls.Certificate{certificate}}))
+		})
+		defer theirs.Close()
+		c := tls.Client(theirs, &tls.Config{InsecureSkipVerify: true})
+		for _, line := range []string{"CONNECT dev-1", "SUBSCRIBE 1 $iothub/twin/res/# 0"} {
+			p, err := encode(line)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Write(p)
+			c.Read(make([]byte, 16))
+		}
+		get, err := encode("PUBLISH 0 0 $iothub/twin/GET/?$rid=" + strings.Repeat("r", 30_000))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.SetWriteDeadline(time.Now().Add(time.Second))
+		for err == nil {
+			_, err = c.Write(get) // until the hub does not read either
+		}
+		began := time.Now()
+		cancel()
+		serving.Wait()
+		if took := time.Since(began); took > 0 {
+			t.Errorf("the end took %v", took)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"crypto/tls"
 	"errors"
 	"net"
 	"os"
@@ -58,6 +59,7 @@ type output struct {
 	sending int       // bytes that are being written
 	writing bool      // there is a writer
 	held    bool
+	broken  bool  // a write has failed
 	calls   int   // of the hub, outstanding
 	ended   error // why the connection has ended, or nil
 }
@@ -153,6 +155,7 @@ func (o *output) write() {
 		b.free()
 		o.mu.Lock()
 		o.sending = 0
+		o.broken = err != nil
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			o.endLocked(fault.New(fault.DeviceConnectionClosedRemotely, "the device has not read for %s", o.timeout))
@@ -203,16 +206,24 @@ func (o *output) doneLocked(calls int, f func(dst []byte) []byte) {
 }
 
 // close waits for the flusher, frees the buffer and closes the socket. The
-// connection has ended.
+// connection has ended. If something is left that the client has not taken, the
+// socket is closed beneath TLS, whose own Close may wait five seconds to say
+// goodbye to a client that does not read.
 func (o *output) close() {
 	o.mu.Lock()
 	for o.writing {
 		o.changed.Wait()
 	}
+	left := o.broken
 	if o.next != nil {
+		left = true
 		o.next.free()
 		o.next = nil
 	}
 	o.mu.Unlock()
+	if t, ok := o.net.(*tls.Conn); ok && left {
+		t.NetConn().Close()
+		return
+	}
 	o.net.Close()
 }
