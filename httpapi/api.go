@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -45,8 +46,22 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ans, err := a.serve(w, r, path, rid)
 	if err != nil {
 		ans = a.failure(r, rid, began, err)
+		drain(r)
 	}
 	ans.write(w, rid)
+}
+
+// maxDrained bounds what is read of a refused body, in bytes: twice the largest
+// that is taken.
+const maxDrained = 2 * MaxBulkBody
+
+// drain reads the rest of a refused body. Its sender may read the answer only
+// when all is sent, and a connection that is closed before is reset, the answer
+// lost. Who asks first whether to send (Expect) is told not to.
+func drain(r *http.Request) {
+	if r.Header.Get("Expect") == "" && r.ContentLength <= maxDrained {
+		io.CopyN(io.Discard, r.Body, maxDrained)
+	}
 }
 
 // serve finds the answer. A panic on the way is an error like any other: at

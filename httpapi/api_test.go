@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"github.com/hubtwin/hubtwin/device"
 	"github.com/hubtwin/hubtwin/fault"
 	"github.com/hubtwin/hubtwin/httpapi"
+	"github.com/hubtwin/hubtwin/internal/memnet"
 )
 
 // brokenKeys is a store of keys whose disk has failed.
@@ -131,6 +133,40 @@ func TestRefusedBeforeTheBody(t *testing.T) {
 		if err != nil || !strings.Contains(line, want) {
 			t.Errorf("got %q, %v; want %s", line, err, want)
 		}
+	}
+}
+
+// A client that reads no answer before its whole body is sent gets one, also
+// when the body is refused: it must not meet a connection that is closed. The
+// connection in memory holds little, so the hub has to read.
+func TestRefusedBodyIsTaken(t *testing.T) {
+	g := newRig(t, nil)
+	l := memnet.Listen()
+	server := &http.Server{Handler: g.server.Config.Handler}
+	go server.Serve(l)
+	defer server.Close()
+	for _, c := range []struct{ name, head, want string }{
+		{"no token", "Content-Length: 1000000", "401"},
+		{"too large", "Authorization: " + g.goodToken("service") + "\r\nContent-Length: 1000000", "413"},
+		{"too large, chunked", "Authorization: " + g.goodToken("service") + "\r\nTransfer-Encoding: chunked", "413"},
+	} {
+		conn, err := l.Dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(conn, "PATCH /twins/d1?api-version=2021-04-12 HTTP/1.1\r\nHost: h\r\n%s\r\n\r\n", c.head)
+		body := strings.Repeat(" ", 1_000_000)
+		if strings.Contains(c.head, "chunked") {
+			body = fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(body), body)
+		}
+		if _, err := io.WriteString(conn, body); err != nil {
+			t.Errorf("%s: send the body: %v", c.name, err)
+		}
+		line, err := bufio.NewReader(conn).ReadString('\n')
+		if err != nil || !strings.Contains(line, c.want) {
+			t.Errorf("%s: got %q, %v; want %s", c.name, line, err, c.want)
+		}
+		conn.Close()
 	}
 }
 
