@@ -191,3 +191,49 @@ func TestStragglers(t *testing.T) {
 		})
 	}
 }
+
+// TestAChangeWaitsOutAFailedChain: between the failure of a chain's first change
+// and that of its last there is nothing to build on.
+func TestAChangeWaitsOutAFailedChain(t *testing.T) {
+	h, s := openSlow(t)
+	i := register(t, h, "d")
+	full := errors.New("no space left on device")
+	replace := func() error {
+		r, err := twin.ParseReplacement([]byte(`{}`), twin.Rules{})
+		if err == nil {
+			_, err = h.ReplaceTwin(context.Background(), owner, i.ID, r, "")
+		}
+		return err
+	}
+	s.hang()
+	first := background(t, s, replace)
+	second := background(t, s, replace)
+	s.decideFirst(full)
+	if err := <-first; !errors.Is(err, full) {
+		t.Errorf("the first change: %v", err)
+	}
+	third := background(t, s, replace)
+	s.resume(nil)
+	for _, result := range []chan error{second, third} {
+		if err := <-result; err != nil {
+			t.Errorf("a change behind the failed one: %v", err)
+		}
+	}
+	// The chain is whole again: changes follow each other without waiting.
+	s.hang()
+	first, second = background(t, s, replace), background(t, s, replace)
+	if n := s.waiting(); n != 2 {
+		t.Errorf("%d changes are on their way, want 2", n)
+	}
+	s.resume(nil)
+	if err := errors.Join(<-first, <-second); err != nil {
+		t.Error(err)
+	}
+	d, err := h.Twin(context.Background(), owner, i.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, _ := d.Lookup([]string{"version"}); v != "6" {
+		t.Errorf("version %s after four changes", v)
+	}
+}

@@ -52,10 +52,10 @@ func TestTrimsHoldNothingUp(t *testing.T) {
 	r := newRecorder()
 	c := connect(t, h, register(t, h, "d"), r, true)
 	defer c.Close()
-	for range 10 {
+	for k := range 10 {
 		patch(t, h, "d", `{"properties":{"desired":{"a":1}}}`)
+		r.wait(func() bool { return len(r.desired) == k+1 })
 	}
-	r.wait(func() bool { return len(r.desired) == 10 })
 }
 
 // TestEventLogIsTrimmedAcrossRuns: none of the runs is long enough by itself.
@@ -121,5 +121,41 @@ func TestARevocationSparesWhoCameAfterIt(t *testing.T) {
 	}
 	if !fault.Is(old.closed, fault.ConnectionClosedOnNewConnection) {
 		t.Errorf("the old connection: %v", old.closed)
+	}
+}
+
+// TestARevocationSparesWhoIsAboutToCome: the new connection is in the table, and
+// its commit is on the way to the disk.
+func TestARevocationSparesWhoIsAboutToCome(t *testing.T) {
+	ctx := context.Background()
+	m := memory.New()
+	defer m.Close()
+	gated := gatedStore{Store: m, follow: make(chan struct{})}
+	s := &slowStore{Store: gated}
+	h := open(t, s)
+	i := register(t, h, "d")
+	i.Authentication.PrimaryKey = device.NewKey()
+	put, err := h.PutIdentity(ctx, owner, i, hub.Any)
+	if err != nil {
+		t.Fatal(err)
+	}
+	patch(t, h, "d", `{"properties":{"desired":{"a":1}}}`)
+	s.hang()
+	r := newRecorder()
+	connected := background(t, s, func() error {
+		c, err := h.Connect(ctx, principal(put.Identity), r, true, "")
+		if err == nil {
+			c.Close()
+		}
+		return err
+	})
+	close(gated.follow)
+	r.wait(func() bool { return len(r.desired) == 1 }) // behind the revocation
+	s.resume(nil)
+	if err := <-connected; err != nil {
+		t.Error(err)
+	}
+	if r.closed != nil {
+		t.Errorf("closed: %v", r.closed)
 	}
 }

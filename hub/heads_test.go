@@ -1,11 +1,16 @@
 package hub
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/hubtwin/hubtwin/device"
+	"github.com/hubtwin/hubtwin/store"
 	"github.com/hubtwin/hubtwin/store/memory"
+	"github.com/hubtwin/hubtwin/twin"
 )
 
 // TestTheCacheIsBounded uses every id once: what a head costs must count though
@@ -43,5 +48,83 @@ func TestTheCacheIsBounded(t *testing.T) {
 	}
 	if hs.acquire(inUse.id) != inUse {
 		t.Error("a head in use was dropped")
+	}
+}
+
+// TestEvictionLooksAtFew: a shard may be full of heads that have to stay.
+func TestEvictionLooksAtFew(t *testing.T) {
+	hs := newHeads(nil, 0)
+	sh := &hs.shards[0]
+	sh.cost.Store(1)
+	for i := range 10 * evictLooks {
+		hd := &head{shard: sh}
+		hd.recently.Store(true)
+		sh.heads[device.ID{Device: fmt.Sprint(i)}] = hd
+	}
+	sh.evict(0)
+	looked := 0
+	for _, hd := range sh.heads {
+		if !hd.recently.Load() {
+			looked++
+		}
+	}
+	if looked != evictLooks {
+		t.Errorf("%d heads were looked at, want %d", looked, evictLooks)
+	}
+}
+
+// TestChangesLetGo: whatever becomes of a change, its head is free afterwards.
+func TestChangesLetGo(t *testing.T) {
+	ctx := context.Background()
+	s := memory.New()
+	defer s.Close()
+	hs := newHeads(s, 1<<20)
+	id := device.ID{Device: "d"}
+	refusal := errors.New("no")
+	tooLarge := make([]byte, store.MaxRecord+1)
+	change := func(events ...[]byte) step {
+		return func(old *state) (*state, [][]byte, error) {
+			next := *old
+			next.twin = twin.New(time.Unix(0, 0))
+			return &next, events, nil
+		}
+	}
+	for _, c := range []struct {
+		name string
+		step step
+		want error
+	}{
+		{"change", change(), nil},
+		{"change nothing", func(old *state) (*state, [][]byte, error) { return old, nil, nil }, nil},
+		{"refuse", func(old *state) (*state, [][]byte, error) { return nil, nil, refusal }, refusal},
+		{"change too much", change(tooLarge), store.ErrInvalid},
+		{"change after that", change(), nil},
+	} {
+		if _, err := hs.update(ctx, id, c.step); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		}
+		hd := hs.acquire(id)
+		if users, pending := hd.users.Load(), hd.pending.Load(); users != 1 || pending != 0 {
+			t.Errorf("%s leaves %d users and %d pending changes", c.name, users-1, pending)
+		}
+		hd.release()
+	}
+}
+
+// TestLivesShareNoRevision: what was computed from a deleted record must not fit
+// the one that takes its place.
+func TestLivesShareNoRevision(t *testing.T) {
+	id := device.ID{Device: "d"}
+	seen := map[store.Revision]bool{}
+	for range 3 {
+		var b store.Batch
+		next := &state{twin: twin.New(time.Unix(0, 0))}
+		if err := new(state).commitTo(&b, id, next); err != nil {
+			t.Fatal(err)
+		}
+		if r := next.revisions[3]; seen[r] || r == 0 || b.Writes[0].Revision != r {
+			t.Errorf("revision %d of a new twin, %d of its record", r, b.Writes[0].Revision)
+		}
+		seen[next.revisions[3]] = true
 	}
 }

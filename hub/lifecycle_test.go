@@ -91,7 +91,9 @@ func lastBody(t *testing.T, s store.Store, kind hub.EventKind) (body []byte) {
 // second has begun.
 func TestANewLifeOwesTheOldNothing(t *testing.T) {
 	ctx := context.Background()
-	h := open(t, nil)
+	m := memory.New()
+	defer m.Close()
+	h := open(t, m)
 	first := register(t, h, "d")
 	c, err := h.Connect(ctx, principal(first), straggler{}, false, "dtmi:com:ex;1")
 	if err != nil {
@@ -105,6 +107,7 @@ func TestANewLifeOwesTheOldNothing(t *testing.T) {
 	if err := h.DeleteIdentity(ctx, owner, first.ID, hub.Any); err != nil {
 		t.Fatal(err)
 	}
+	wantNoRecords(t, m)
 	second := register(t, h, "d")
 	again := connect(t, h, second, newRecorder(), false)
 	if again.Resumed || len(again.Subscriptions) != 0 {
@@ -124,4 +127,17 @@ func TestANewLifeOwesTheOldNothing(t *testing.T) {
 	}
 	again.Close()
 	waitFor(t, func() bool { return state(t, h, "d") == device.Disconnected })
+}
+
+// wantNoRecords checks that s has nothing of any identity.
+func wantNoRecords(t *testing.T, s store.Store) {
+	t.Helper()
+	v, err := s.View()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	for e, err := range v.Scan([]byte("d"), []byte("e")) {
+		t.Errorf("left behind: %q %q, %v", e.Key, e.Value, err)
+	}
 }
