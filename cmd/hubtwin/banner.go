@@ -59,8 +59,8 @@ func (at *place) printNext(b *banner) {
 		return
 	}
 	b.heading("Then try", "")
-	b.line(fmt.Sprintf(`hubtwin twin update %s --tags '{"location":{"region":"US","plant":"Redmond43"}}'`, at.devices[0].id))
-	b.line(`hubtwin query "SELECT * FROM devices WHERE tags.location.plant = 'Redmond43'"`)
+	b.line(fmt.Sprintf(`%s twin update %s --tags '{"location":{"region":"US","plant":"Redmond43"}}'`, at.program, at.devices[0].id))
+	b.line(at.program + ` query "SELECT * FROM devices WHERE tags.location.plant = 'Redmond43'"`)
 	apps := "node report-connectivity.js"
 	if at.https.Port == httpsPort {
 		apps += " && node add-tags-and-query.js" // which needs the service SDK for Node

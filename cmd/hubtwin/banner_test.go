@@ -17,12 +17,25 @@ func aPlace() *place {
 		data:      "/home/ada/.local/share/hubtwin",
 		caFile:    "/home/ada/.local/share/hubtwin/tls/ca.pem",
 		bundle:    "/home/ada/.local/share/hubtwin/tls/ca-bundle.pem",
+		program:   "hubtwin",
 		https:     server.Endpoint{Port: 443, Addresses: []string{"127.0.0.1:443", "[::1]:443"}},
 		mqtt:      server.Endpoint{Port: 8883, Addresses: []string{"127.0.0.1:8883", "[::1]:8883"}},
 		httpsHost: "localhost",
 		mqttHost:  "localhost",
 		owner:     policyString("localhost", "iothubowner", "b3duZXI="),
 		devices:   []sample{{"device1", deviceString("localhost", "device1", "ZGV2aWNlMQ==")}},
+	}
+}
+
+func TestProgramName(t *testing.T) {
+	for path, want := range map[string]string{
+		"/usr/local/bin/hubtwin": "hubtwin",
+		"./hubtwin":              "hubtwin",
+		"/tmp/go-build2608988302/b001/exe/hubtwin": "go run ./cmd/hubtwin",
+	} {
+		if got := programName(path); got != want {
+			t.Errorf("%s is called %q, want %q", path, got, want)
+		}
 	}
 }
 

@@ -170,6 +170,7 @@ func (cmd devCommand) place(s *server.Server, config server.Config) (*place, err
 		caFile:    s.CAFile,
 		bundle:    s.BundleFile,
 		env:       cmd.Env,
+		program:   programName(os.Args[0]),
 		https:     s.HTTPS,
 		mqtt:      s.MQTT,
 		mqttPlain: s.MQTTPlain,

@@ -24,12 +24,22 @@ type place struct {
 	data           string // "" is memory
 	caFile, bundle string
 	env            string // file with the environment, or ""
+	program        string // what to type for this program
 
 	https, mqtt, mqttPlain server.Endpoint
 
 	httpsHost, mqttHost string // with a port where it is not the standard one
 	owner               string // connection string for back ends
 	devices             []sample
+}
+
+// programName is what to type for the program at path. One that `go run` has built
+// is gone when it ends, and was never on the PATH.
+func programName(path string) string {
+	if strings.Contains(filepath.ToSlash(path), "/go-build") {
+		return "go run ./cmd/hubtwin"
+	}
+	return "hubtwin"
 }
 
 // sample is a device with its connection string.
