@@ -156,6 +156,15 @@ func TestAFailedCommitLeavesNoTrace(t *testing.T) {
 	if v, err := report(t, c, `{"a":5}`); err != nil || v != 3 {
 		t.Errorf("the next patch: version %d, %v", v, err)
 	}
+	// And it is a chain again: the second patch builds on the first at once.
+	s.hang()
+	for _, body := range []string{`{"a":6}`, `{"a":7}`} {
+		c.Report([]byte(body), twin.Rules{}, hub.AnyVersion, func(_ int64, err error) { failures <- err })
+	}
+	s.resume(nil)
+	if err := errors.Join(<-failures, <-failures); err != nil {
+		t.Errorf("two patches in flight: %v", err)
+	}
 }
 
 func TestAConflictIsTriedAgain(t *testing.T) {

@@ -128,3 +128,50 @@ func TestLivesShareNoRevision(t *testing.T) {
 		seen[next.revisions[3]] = true
 	}
 }
+
+// TestAStaleHeadIsLoadedOnceItsLinksAreDecided, and not before: a link that is still to fail
+// would make the fresh head stale again, with new links on it.
+func TestAStaleHeadIsLoadedOnceItsLinksAreDecided(t *testing.T) {
+	s := memory.New()
+	defer s.Close()
+	hs := newHeads(s, 1<<20)
+	hd := hs.acquire(device.ID{Device: "d"})
+	hd.newest = new(state)
+	hd.stale.Store(true)
+	hd.pending.Store(1)
+	if err := hs.load(hd); !errors.Is(err, errStale) {
+		t.Errorf("with a pending link: %v", err)
+	}
+	hd.pending.Store(0)
+	if err := hs.load(hd); err != nil || hd.stale.Load() {
+		t.Errorf("without: %v, stale %t", err, hd.stale.Load())
+	}
+}
+
+// TestExpectations of a change are the parts that it writes, and those that are
+// on their way to the disk.
+func TestExpectations(t *testing.T) {
+	id := device.ID{Device: "d"}
+	old := &state{twin: twin.New(time.Unix(0, 0)), revisions: [4]store.Revision{10, 20, 30, 40}}
+	durable := *old
+	durable.revisions[0] = 9
+	next := *old
+	next.twin = twin.New(time.Unix(1, 0))
+	for name, c := range map[string]struct {
+		durable, next *state
+		want          string
+	}{
+		"nothing":        {old, old, "[]"},
+		"a write":        {old, &next, "[t=40]"},
+		"a pending part": {&durable, old, "[c=10]"},
+		"both":           {&durable, &next, "[c=10 t=40]"},
+	} {
+		var got []string
+		for _, e := range old.expectations(id, c.durable, c.next) {
+			got = append(got, fmt.Sprintf("%c=%d", e.Key[len(e.Key)-1], e.Revision))
+		}
+		if s := fmt.Sprint(got); s != c.want {
+			t.Errorf("%s: %s, want %s", name, s, c.want)
+		}
+	}
+}
