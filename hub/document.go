@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/hubtwin/hubtwin/device"
-	"github.com/hubtwin/hubtwin/store"
 	"github.com/hubtwin/hubtwin/twin"
 )
 
@@ -77,35 +76,8 @@ func (d TwinDocument) AppendJSON(b []byte) []byte {
 	return append(b, '}')
 }
 
-// appendTwinBody appends the body of lifecycle events: the twin with its ids and
-// counters, and no copies of identity fields. It goes without metadata if that
-// would make it larger than an event may be: a device must not be able to grow
-// its twin until it cannot be deleted.
-func appendTwinBody(b []byte, id device.ID, t *twin.Twin) []byte {
-	b = appendIDs(append(b, '{'), id)
-	b = append(b, `,"etag":`...)
-	b = append(b, quote(t.Etag())...)
-	b = append(b, `,"version":`...)
-	b = strconv.AppendInt(b, t.Version(), 10)
-	b = append(b, ',')
-	bare := len(b)
-	b = append(t.AppendSections(b), '}')
-	if len(b) < store.MaxRecord-maxEventHead {
-		return b
-	}
-	b = b[:bare]
-	if tags, ok := t.Lookup([]string{"tags"}); ok {
-		b = append(b, `"tags":`...)
-		b = append(b, tags...)
-		b = append(b, ',')
-	}
-	b = append(b, `"properties":`...)
-	return append(t.AppendDevice(b), '}')
-}
-
-// maxEventHead is more than an event has before its body: flags, time, ids.
-const maxEventHead = 1 << 10
-
+// appendIDs appends the members that the body of an event of a whole twin begins
+// with.
 func appendIDs(b []byte, id device.ID) []byte {
 	b = append(b, `"deviceId":`...)
 	b = append(b, quote(id.Device)...)

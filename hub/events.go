@@ -35,8 +35,8 @@ type Event struct {
 	DesiredVersion int64
 	// Revoked says that whoever is connected with the old credentials must go.
 	Revoked bool
-	// Record is what Body is made from: for changes of a twin what
-	// twin.Change.AppendRecord gives, for lifecycle events the body itself.
+	// Record is what Body is made from: of a change of a twin, or of the whole
+	// twin at that moment.
 	Record []byte
 }
 
@@ -47,11 +47,9 @@ func (e Event) Body() ([]byte, error) {
 	case TwinUpdated:
 		b, err := twin.AppendEvent([]byte{'{'}, e.Record)
 		return append(b, '}'), err
-	case TwinReplaced:
+	case TwinReplaced, IdentityCreated, IdentityDeleted:
 		b, err := twin.AppendEvent(append(appendIDs([]byte{'{'}, e.ID), ','), e.Record)
 		return append(b, '}'), err
-	case IdentityCreated, IdentityDeleted:
-		return e.Record, nil
 	}
 	return nil, nil
 }

@@ -140,7 +140,7 @@ func created(want device.Identity, parent *device.Identity, content *twin.Replac
 			return nil, nil, err
 		}
 	}
-	e := Event{Kind: IdentityCreated, ID: want.ID, Time: at, Record: appendTwinBody(nil, want.ID, t)}
+	e := Event{Kind: IdentityCreated, ID: want.ID, Time: at, Record: t.AppendRecord(nil)}
 	return &state{identity: &identity, twin: t}, [][]byte{e.encode()}, nil
 }
 
@@ -210,7 +210,7 @@ func (h *Hub) delete(ctx context.Context, id device.ID, c Condition) error {
 		if !c.holds(old.identity.Etag) {
 			return nil, nil, etagMoved(id, c, old.identity.Etag)
 		}
-		e := Event{Kind: IdentityDeleted, ID: id, Time: now(), Revoked: true, Record: appendTwinBody(nil, id, old.twin)}
+		e := Event{Kind: IdentityDeleted, ID: id, Time: now(), Revoked: true, Record: old.twin.AppendRecord(nil)}
 		return new(state), [][]byte{e.encode()}, nil
 	})
 	return err

@@ -12,6 +12,7 @@ import (
 	"github.com/hubtwin/hubtwin/hub"
 	"github.com/hubtwin/hubtwin/store"
 	"github.com/hubtwin/hubtwin/store/memory"
+	"github.com/hubtwin/hubtwin/twin"
 )
 
 // bushy is an object of some 28,000 members, on three levels. Each weighs one
@@ -41,10 +42,20 @@ func TestADeviceCannotMakeItselfUndeletable(t *testing.T) {
 	if _, err := report(t, c, bushy()); err != nil {
 		t.Fatal(err)
 	}
+	r, err := twin.ParseReplacement([]byte(`{"tags":{"site":"Oslo"}}`), twin.Rules{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.ReplaceTwin(context.Background(), owner, i.ID, r, ""); err != nil {
+		t.Fatalf("nor may it make itself unreplaceable: %v", err)
+	}
+	if body := lastBody(t, m, hub.TwinReplaced); len(body) < store.MaxRecord {
+		t.Fatalf("a body of %d bytes proves nothing", len(body))
+	}
 	if err := h.DeleteIdentity(context.Background(), owner, i.ID, hub.Any); err != nil {
 		t.Fatal(err)
 	}
-	_, err := h.Twin(context.Background(), owner, i.ID)
+	_, err = h.Twin(context.Background(), owner, i.ID)
 	wantFault(t, err, fault.DeviceNotFound)
 
 	body := lastBody(t, m, hub.IdentityDeleted)
@@ -56,7 +67,7 @@ func TestADeviceCannotMakeItselfUndeletable(t *testing.T) {
 	if err := json.Unmarshal(body, &got); err != nil {
 		t.Fatal(err)
 	}
-	if got.DeviceID != "d" || got.Tags["site"] != "Oslo" || got.Properties.Reported["$version"] != 2.0 || len(got.Properties.Reported) != 31 {
+	if got.DeviceID != "d" || got.Tags["site"] != "Oslo" || got.Properties.Reported["$version"] != 2.0 || len(got.Properties.Reported) != 32 {
 		t.Errorf("body %.300s", body)
 	}
 }

@@ -11,8 +11,8 @@ var ErrRecord = errors.New("twin: damaged record of a change")
 
 // The first byte of a record, which docs/formats/twin.md draws.
 const (
-	recordUpdate  = 1
-	recordReplace = 2
+	recordUpdate = 1 // a difference
+	recordWhole  = 2 // a twin
 )
 
 // The sections of an update's record, as bits and in their order.
@@ -25,15 +25,11 @@ const (
 // AppendRecord appends the stored form of the change, from which [AppendEvent]
 // makes the body of its event. An update is stored as its differences and the
 // one stamp that all their nodes carry: the body's $metadata follows from them,
-// and is several times as long. Most events are never asked for their body.
+// and is several times as long. Most events are never asked for their body. A
+// replacement is stored as the whole twin that it made.
 func (c *Change) AppendRecord(dst []byte) []byte {
 	if c.replaced {
-		dst = append(dst, recordReplace)
-		dst = append(dst, `"etag":"`...)
-		dst = append(dst, c.twin.Etag()...)
-		dst = append(dst, `","version":`...)
-		dst = strconv.AppendInt(dst, c.twin.Version(), 10)
-		return c.twin.AppendSections(append(dst, ','))
+		return c.twin.AppendRecord(dst)
 	}
 	sections := 0
 	if c.tags != nil {
@@ -59,6 +55,13 @@ func (c *Change) AppendRecord(dst []byte) []byte {
 	return dst
 }
 
+// AppendRecord appends the stored form of an event that tells of the whole twin,
+// for [AppendEvent]. It is much shorter than the body that is made from it: the
+// metadata of many small members can take megabytes.
+func (t *Twin) AppendRecord(dst []byte) []byte {
+	return t.AppendBinary(append(dst, recordWhole))
+}
+
 // appendDifference appends the stamp and $version that the section has since
 // the change, and the difference as JSON.
 func (s *section) appendDifference(dst []byte, diff []node) []byte {
@@ -75,14 +78,22 @@ func (s *section) appendDifference(dst []byte, diff []node) []byte {
 }
 
 // AppendEvent appends the members of an event's body (twin-semantics 11.2 and
-// 11.3), without braces around them, from the record of its change. For
-// updateTwin they are the whole body: "version", and then the difference as
-// "tags" and "properties", with the metadata of the nodes that were touched.
-// For replaceTwin they are "etag", "version" and all sections, and the caller
-// puts "deviceId" and "moduleId" before them.
+// 11.3), without braces around them, from its record. For updateTwin they are the
+// whole body: "version", and then the difference as "tags" and "properties", with
+// the metadata of the nodes that were touched. For events of the whole twin they
+// are "etag", "version" and all sections, and the caller puts "deviceId" and
+// "moduleId" before them.
 func AppendEvent(dst, record []byte) ([]byte, error) {
-	if len(record) > 0 && record[0] == recordReplace {
-		return append(dst, record[1:]...), nil
+	if len(record) > 0 && record[0] == recordWhole {
+		t, err := Decode(record[1:])
+		if err != nil {
+			return dst, ErrRecord
+		}
+		dst = append(dst, `"etag":"`...)
+		dst = append(dst, t.Etag()...)
+		dst = append(dst, `","version":`...)
+		dst = strconv.AppendInt(dst, t.Version(), 10)
+		return t.AppendSections(append(dst, ',')), nil
 	}
 	if len(record) < 3 || record[0] != recordUpdate {
 		return dst, ErrRecord
