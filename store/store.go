@@ -225,8 +225,10 @@ type Store interface {
 	// another commit, nor call Submit, which blocks while too many batches wait.
 	// The order of calls that overlap in time is not defined.
 	Submit(b Batch, done func(Position, error))
-	// Follow starts a follower after the newest commit. A View taken afterwards
-	// has at least everything up to Start.
+	// Follow starts a follower after the newest commit that followers were given:
+	// followers hear of a commit after its done function, so one that was
+	// acknowledged a moment ago may still come. A View taken afterwards has at
+	// least everything up to Start.
 	Follow() (Follower, error)
 	// TrimEvents forgets the events up to and including position upTo, as far
 	// as they are committed, and returns when later Views lack them. It need not

@@ -51,7 +51,7 @@ func TestFormats(t *testing.T) {
 		{"store/pebble", "Format", "CHANGELOG.md", "On-disk format %s."},
 		{"twin", "binaryVersion", "docs/formats/twin.md", "`version` is %s."},
 		{"twin", "recordUpdate", "docs/formats/twin.md", "| 0x0%s | sections"},
-		{"twin", "recordReplace", "docs/formats/twin.md", "| 0x0%s | members"},
+		{"twin", "recordWhole", "docs/formats/twin.md", "| 0x0%s | twin, in the stored form"},
 		{"device", "storedVersion", "docs/formats/identity.md", "| version | byte | %s |"},
 		{"hub", "tableHub", "docs/formats/store.md", "│ %s │ name "},
 		{"hub", "tableDevices", "docs/formats/store.md", "│ %s │ device id"},

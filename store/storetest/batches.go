@@ -127,12 +127,13 @@ func brokenChain(t *testing.T, s store.Store) {
 }
 
 func conflictChangesNothing(t *testing.T, s store.Store) {
-	commit(t, s, store.Batch{Writes: []store.Write{set("a", "1", 1)}, Events: [][]byte{[]byte("e")}})
 	f, err := s.Follow()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
+	commit(t, s, store.Batch{Writes: []store.Write{set("a", "1", 1)}, Events: [][]byte{[]byte("e")}})
+	read(t, f, 1)
 	var told fates
 	told.submit(s, "conflict", store.Batch{
 		Expect: []store.Expectation{expect("a", 1), expect("b", 1)},

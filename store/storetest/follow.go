@@ -119,14 +119,24 @@ func followers(t *testing.T, s store.Store) {
 }
 
 func followerWaits(t *testing.T, s store.Store) {
-	commit(t, s, writes(set("before", "", 1)))
 	f, err := s.Follow()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if f.Start() != 1 {
-		t.Errorf("start %d, want 1", f.Start())
+	if f.Start() != 0 {
+		t.Errorf("start %d, want 0", f.Start())
+	}
+	commit(t, s, writes(set("before", "", 1)))
+	read(t, f, 1)
+	// Whoever has read a commit knows that a later follower starts behind it.
+	later, err := s.Follow()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer later.Close()
+	if later.Start() != 1 {
+		t.Errorf("start %d, want 1", later.Start())
 	}
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
