@@ -266,18 +266,7 @@ func TestEventLogIsTrimmed(t *testing.T) {
 		}
 	}
 	waitFor(t, func() bool {
-		v, err := m.View()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer v.Close()
-		n := 0
-		for _, err := range v.Events(0) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			n++
-		}
+		n := events(t, m)
 		return n >= 50 && n <= 54
 	})
 }

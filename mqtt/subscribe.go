@@ -61,7 +61,9 @@ func (s *subscriptions) set(filters []string) {
 
 func reachOf(filter, sent string) reach {
 	switch {
-	case covers(filter, sent):
+	// A wildcard level of sent is, for this question, a level like any other: only
+	// a wildcard matches it.
+	case packet.Matches(filter, sent):
 		return everything
 	case intersect(filter, sent):
 		return some

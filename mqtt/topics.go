@@ -69,28 +69,6 @@ func intersect(filter, sent string) bool {
 	}
 }
 
-// covers tells whether filter matches every topic that sent matches.
-func covers(filter, sent string) bool {
-	if sent[0] == '$' && filter[0] != '$' {
-		return false
-	}
-	for {
-		a, filterRest, moreFilter := strings.Cut(filter, "/")
-		b, sentRest, moreSent := strings.Cut(sent, "/")
-		switch {
-		case a == "#":
-			return true
-		case a != b && a != "+":
-			return false
-		case !moreSent:
-			return !moreFilter || filterRest == "#"
-		case !moreFilter:
-			return false
-		}
-		filter, sent = filterRest, sentRest
-	}
-}
-
 // isEventsTopic tells whether topic is that of id's own telemetry.
 func isEventsTopic(id device.ID, topic string) bool {
 	rest, ok := strings.CutPrefix(topic, "devices/"+id.Device)
