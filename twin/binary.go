@@ -81,48 +81,86 @@ func appendNodes(dst []byte, members []node, last *stamp) []byte {
 
 // Decode reads the stored form of a twin. Bytes that are not one give
 // ErrStoredForm; they cost no more memory than a small multiple of their number.
-// The twin keeps no part of b.
+// The twin keeps no part of b. For reading many twins in passing, see [Decoder].
 //
 // Decode does not look into the texts of values: that they are JSON is what the
 // store's checksums are for.
 func Decode(b []byte) (*Twin, error) {
-	if len(b) == 0 || b[0] != binaryVersion {
-		return nil, ErrStoredForm
+	t := new(Twin)
+	if _, err := t.decode(string(b), nil); err != nil {
+		return nil, err
 	}
-	d := decoder{rest: string(b[1:])}
-	t := &Twin{etag: int64(d.uint())}
+	return t, nil
+}
+
+// A Decoder decodes stored forms one after another into one Twin, for readers
+// that look at a twin and go on: it allocates nothing once it has seen the
+// largest. It keeps that room, and may keep texts of earlier twins alive, until
+// it is dropped. The zero Decoder is ready; it is not safe for concurrent use.
+type Decoder struct {
+	twin Twin
+	room []node
+}
+
+// Decode reads a stored form as the function [Decode] does. The twin is valid
+// until the next Decode, and so is everything made from it by a change; its
+// texts are parts of stored, and may be kept.
+func (d *Decoder) Decode(stored string) (*Twin, error) {
+	room, err := d.twin.decode(stored, d.room)
+	d.room = room
+	if err != nil {
+		return nil, err
+	}
+	return &d.twin, nil
+}
+
+// decode makes t what stored says, with nodes in room if they fit, and gives the
+// room it has used. After an error t is of no use.
+func (t *Twin) decode(stored string, room []node) ([]node, error) {
+	if len(stored) == 0 || stored[0] != binaryVersion {
+		return room, ErrStoredForm
+	}
+	d := decoder{text: stored, at: 1}
+	t.etag = int64(d.uint())
 	// A node takes two bytes at least, so a damaged count cannot ask for much.
 	nodes := d.uint()
-	if nodes > len(d.rest)/2 {
-		return nil, ErrStoredForm
+	if nodes > d.left()/2 {
+		return room, ErrStoredForm
 	}
-	d.nodes = make([]node, nodes)
+	if nodes > len(room) {
+		room = make([]node, nodes)
+	}
+	d.nodes = room[:nodes]
 	d.section(&t.tags)
 	d.section(&t.desired)
 	d.section(&t.reported)
-	if d.bad || len(d.rest) > 0 || len(d.nodes) > 0 {
-		return nil, ErrStoredForm
+	if d.bad || d.left() > 0 || len(d.nodes) > 0 {
+		return room, ErrStoredForm
 	}
 	t.held = t.text()
-	return t, nil
+	return room, nil
 }
 
 // decoder cuts a stored form to pieces. After a mistake it gives zeros.
 type decoder struct {
-	rest  string // what is not read yet; texts of nodes are parts of it
+	text  string // the form; texts of nodes are parts of it
+	at    int    // how much of it has been read
 	nodes []node // what the header promised and no object has taken yet
 	bad   bool
 }
 
+// left is the number of bytes that are not read yet.
+func (d *decoder) left() int { return len(d.text) - d.at }
+
 // fail ends decoding: with nothing left to read, everything else is zero.
 func (d *decoder) fail() {
 	d.bad = true
-	d.rest = ""
+	d.at = len(d.text)
 }
 
 func (d *decoder) section(s *section) {
 	s.version = d.int()
-	s.cost.size = d.uint()
+	s.cost = cost{size: d.uint()}
 	s.stamp = stamp{at: d.int(), version: d.int()}
 	if s.version < 0 || !s.stamp.valid() {
 		d.fail()
@@ -131,7 +169,8 @@ func (d *decoder) section(s *section) {
 	s.members = d.members(d.uint(), 1, &last, &s.cost.text)
 }
 
-// members reads n nodes that lie at depth, and adds their texts.
+// members reads n nodes that lie at depth, and adds their texts. The nodes may
+// have been used before, so it sets all there is of them.
 func (d *decoder) members(n, depth int, last *stamp, text *int) []node {
 	if n > len(d.nodes) || depth > MaxDepth+1 {
 		d.fail()
@@ -147,9 +186,10 @@ func (d *decoder) members(n, depth int, last *stamp, text *int) []node {
 		head := d.uint()
 		length := head >> headBits
 		key := d.uint()
-		m.key = d.text(key)
+		m.key = d.cut(key)
+		m.raw, m.kids = "", nil
 		if head&headObject == 0 {
-			m.raw = d.text(length)
+			m.raw = d.cut(length)
 			length = 0
 			if m.isObject() || m.isNull() {
 				d.fail() // a scalar has some text, and null is never stored
@@ -174,40 +214,41 @@ func (d *decoder) members(n, depth int, last *stamp, text *int) []node {
 
 func (s stamp) valid() bool { return 0 <= s.at && s.at <= maxTicks && s.version >= 0 }
 
-func (d *decoder) text(n int) string {
-	if n > len(d.rest) {
+// cut reads n bytes of text.
+func (d *decoder) cut(n int) string {
+	if n > d.left() {
 		d.fail()
 		return ""
 	}
-	s := d.rest[:n]
-	d.rest = d.rest[n:]
-	return s
+	d.at += n
+	return d.text[d.at-n : d.at]
 }
 
 // uint reads a number that may be used as a length: it is never negative.
 func (d *decoder) uint() int {
-	var n uint64
-	for shift := 0; shift < 63 && shift/7 < len(d.rest); shift += 7 {
-		c := d.rest[shift/7]
-		n |= uint64(c&0x7f) << shift
-		if c < 0x80 {
-			d.rest = d.rest[shift/7+1:]
-			return int(n)
-		}
+	if d.at < len(d.text) && d.text[d.at] < 0x80 {
+		d.at++
+		return int(d.text[d.at-1])
 	}
-	d.fail()
-	return 0
+	n := d.varint(63)
+	return int(n)
 }
 
 // int reads a signed number of any size, in zigzag form.
 func (d *decoder) int() int64 {
+	n := d.varint(70)
+	return int64(n>>1) ^ -int64(n&1)
+}
+
+// varint reads a number of at most bits, a multiple of seven.
+func (d *decoder) varint(bits int) uint64 {
 	var n uint64
-	for shift := 0; shift < 70 && shift/7 < len(d.rest); shift += 7 {
-		c := d.rest[shift/7]
+	for shift := 0; shift < bits && d.at < len(d.text); shift += 7 {
+		c := d.text[d.at]
+		d.at++
 		n |= uint64(c&0x7f) << shift
 		if c < 0x80 {
-			d.rest = d.rest[shift/7+1:]
-			return int64(n>>1) ^ -int64(n&1)
+			return n
 		}
 	}
 	d.fail()

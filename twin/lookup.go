@@ -72,7 +72,7 @@ func lookupMetadata(s stamp, members []node, path []string) (json string, ok boo
 		last := depth == len(path)-1
 		switch key {
 		case "$lastUpdated":
-			return `"` + string(appendTicks(nil, s.at)) + `"`, last
+			return `"` + string(AppendTicks(nil, s.at)) + `"`, last
 		case "$lastUpdatedVersion":
 			return strconv.FormatInt(s.version, 10), last && s.version != 0
 		}

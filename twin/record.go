@@ -90,7 +90,7 @@ func AppendEvent(dst, record []byte) ([]byte, error) {
 			return dst, ErrRecord
 		}
 		dst = append(dst, `"etag":"`...)
-		dst = append(dst, t.Etag()...)
+		dst = t.AppendEtag(dst)
 		dst = append(dst, `","version":`...)
 		dst = strconv.AppendInt(dst, t.Version(), 10)
 		return t.AppendSections(append(dst, ',')), nil
@@ -99,7 +99,7 @@ func AppendEvent(dst, record []byte) ([]byte, error) {
 		return dst, ErrRecord
 	}
 	sections := record[1]
-	d := decoder{rest: string(record[2:])}
+	d := decoder{text: string(record[2:])}
 	dst = append(dst, `"version":`...)
 	dst = strconv.AppendInt(dst, int64(d.uint()), 10)
 	if sections&recordTags != 0 {
@@ -118,7 +118,7 @@ func AppendEvent(dst, record []byte) ([]byte, error) {
 		dst = append(dst, p.open...)
 		dst = append(s.appendTouched(dst, diff), '}')
 	}
-	if d.bad || len(d.rest) > 0 {
+	if d.bad || d.left() > 0 {
 		return dst, ErrRecord
 	}
 	return dst, nil
@@ -128,12 +128,12 @@ func AppendEvent(dst, record []byte) ([]byte, error) {
 func (d *decoder) difference() (s section, diff []node) {
 	s.version = d.int()
 	s.stamp = stamp{at: d.int(), version: d.int()}
-	length := d.text(4)
+	length := d.cut(4)
 	if d.bad || s.version < 0 || !s.stamp.valid() {
 		d.fail()
 		return s, nil
 	}
-	p := parser{scanner: scanner{text: d.text(int(binary.BigEndian.Uint32([]byte(length))))}, nulls: true}
+	p := parser{scanner: scanner{text: d.cut(int(binary.BigEndian.Uint32([]byte(length))))}, nulls: true}
 	if p.begin() == '{' {
 		diff = p.members(1, nil)
 	} else {

@@ -136,7 +136,7 @@ func (m *metadata) appendStamp(dst []byte, s stamp) []byte {
 	}
 	m.last = s
 	m.text = append(m.text[:0], `{"$lastUpdated":"`...)
-	m.text = append(appendTicks(m.text, s.at), '"')
+	m.text = append(AppendTicks(m.text, s.at), '"')
 	if s.version != 0 {
 		m.text = append(m.text, `,"$lastUpdatedVersion":`...)
 		m.text = strconv.AppendInt(m.text, s.version, 10)

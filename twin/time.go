@@ -10,8 +10,10 @@ const (
 	maxTicks       = 315_537_897_600*ticksPerSecond - 1 // the end of the year 9999
 )
 
-// ticks is the last tick that began at or before t, kept within the years 1 to 9999.
-func ticks(t time.Time) int64 {
+// Ticks is t in ticks of 100 ns since the beginning of the year 1: the last one
+// that began at or before t, kept within the years 1 to 9999. The zero time gives
+// 0.
+func Ticks(t time.Time) int64 {
 	second := t.Unix() + unixEpoch
 	if second < 0 {
 		return 0
@@ -25,9 +27,12 @@ func ticks(t time.Time) int64 {
 // AppendTime appends t as twins print times: UTC with seven fractional digits,
 // 2024-03-01T08:00:00.1234567Z. Years before 1 and after 9999 are cut to the
 // nearest time that has this form.
-func AppendTime(dst []byte, t time.Time) []byte { return appendTicks(dst, ticks(t)) }
+func AppendTime(dst []byte, t time.Time) []byte { return AppendTicks(dst, Ticks(t)) }
 
-func appendTicks(dst []byte, at int64) []byte {
+// AppendTicks appends the time that [Ticks] gave as at, in the form of
+// [AppendTime].
+func AppendTicks(dst []byte, at int64) []byte {
+	at = min(max(at, 0), maxTicks)
 	second, fraction := at/ticksPerSecond, at%ticksPerSecond
 	t := time.Unix(second-unixEpoch, 0).UTC()
 	year, month, day := t.Date()

@@ -63,16 +63,19 @@ type section struct {
 // New makes the twin of an identity created at now: empty, at etag 1, version 2,
 // desired and reported $version 1 (twin-semantics section 6).
 func New(now time.Time) *Twin {
-	created := section{version: 1, stamp: stamp{at: ticks(now)}}
+	created := section{version: 1, stamp: stamp{at: Ticks(now)}}
 	return &Twin{desired: created, reported: created, etag: 1}
 }
 
 // Etag is the opaque tag that If-Match conditions name: a counter of the back
 // end's writes in eight bytes, big-endian, as base64. Reports do not move it.
-func (t *Twin) Etag() string {
+func (t *Twin) Etag() string { return string(t.AppendEtag(nil)) }
+
+// AppendEtag appends the etag.
+func (t *Twin) AppendEtag(dst []byte) []byte {
 	var counter [8]byte
 	binary.BigEndian.PutUint64(counter[:], uint64(t.etag))
-	return base64.StdEncoding.EncodeToString(counter[:])
+	return base64.StdEncoding.AppendEncode(dst, counter[:])
 }
 
 // Version is the counter over the whole twin. It is not stored: every write of
@@ -90,6 +93,13 @@ func (t *Twin) DesiredVersion() int64 { return t.desired.version }
 // ReportedVersion is $version of the reported properties.
 func (t *Twin) ReportedVersion() int64 { return t.reported.version }
 
+// DesiredUpdated is $lastUpdated of the desired properties as a whole, in ticks
+// of 100 ns since year 1; see [AppendTicks].
+func (t *Twin) DesiredUpdated() int64 { return t.desired.stamp.at }
+
+// ReportedUpdated is $lastUpdated of the reported properties as a whole, likewise.
+func (t *Twin) ReportedUpdated() int64 { return t.reported.stamp.at }
+
 // Merge applies the patch of a back end at now (twin-semantics 7.1). A patch
 // that changes nothing gives t itself and a void Change. The error is
 // ArgumentInvalid, for a section that would be too large.
@@ -97,7 +107,7 @@ func (t *Twin) Merge(p *Patch, now time.Time) (*Twin, *Change, error) {
 	next := *t
 	c := &Change{twin: &next}
 	c.tags = next.tags.merge(p.tags, stamp{})
-	s := stamp{at: ticks(now), version: t.desired.version + 1}
+	s := stamp{at: Ticks(now), version: t.desired.version + 1}
 	c.desired = next.desired.merge(p.desired, s)
 	if c.tags == nil && c.desired == nil {
 		return t, &Change{twin: t}, nil
@@ -117,7 +127,7 @@ func (t *Twin) Replace(r *Replacement, now time.Time) (*Twin, *Change, error) {
 	next := *t
 	c := &Change{twin: &next, replaced: true}
 	next.tags.replace(r.tags, stamp{})
-	s := stamp{at: ticks(now), version: t.desired.version + 1}
+	s := stamp{at: Ticks(now), version: t.desired.version + 1}
 	next.desired.replace(r.desired, s)
 	c.desired = notNil(vanished(t.desired.members, next.desired.members))
 	next.desired.touch(s)
@@ -131,7 +141,7 @@ func (t *Twin) Replace(r *Replacement, now time.Time) (*Twin, *Change, error) {
 func (t *Twin) Report(p *Reported, now time.Time) (*Twin, *Change, error) {
 	next := *t
 	c := &Change{twin: &next}
-	s := stamp{at: ticks(now)}
+	s := stamp{at: Ticks(now)}
 	c.reported = notNil(next.reported.merge(part{given: true, members: p.members}, s))
 	next.reported.touch(s)
 	return next.settle(c, p.held)
