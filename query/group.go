@@ -1,7 +1,6 @@
 package query
 
 import (
-	"context"
 	"math"
 	"slices"
 	"strconv"
@@ -21,17 +20,20 @@ const (
 	totalBytes    = 40
 )
 
-// groups gathers documents by the values of the GROUP BY paths. Without
-// GROUP BY there is one group, which exists even if nothing matches.
-type groups struct {
-	q     *Query
-	byKey map[string]*oneGroup
-	bytes int
-	key   []byte // of the document at hand
+// Groups gathers documents by the values of the GROUP BY paths. Without
+// GROUP BY there is one group, which exists even if nothing matches. It has
+// room for 100,000 groups and 64 MiB of them.
+type Groups struct {
+	q      *Query
+	byKey  map[string]*Group
+	bytes  int
+	key    []byte   // of the group at hand
+	values []string // of the document at hand
 }
 
-// oneGroup is a row in the making.
-type oneGroup struct {
+// Group is a row in the making. It belongs to its Groups and is good as long
+// as they are.
+type Group struct {
 	key    string   // sort keys of the values, joined
 	values []string // JSON text for each GROUP BY path, as first met; "" if missing
 	totals []total  // for each item of the select list
@@ -45,74 +47,32 @@ type total struct {
 	min, max float64
 }
 
-// runGroups gives a row for each group. The groups come in the order of their
-// values, so that neither the order of documents nor a way of counting without
-// looking at documents shows. Each page counts anew.
-func (q *Query) runGroups(ctx context.Context, src Source, left int, at Cursor) (Page, error) {
-	gs := &groups{q: q, byKey: make(map[string]*oneGroup)}
+// NewGroups begins to gather the groups of q, which has an aggregate or
+// GROUP BY.
+func NewGroups(q *Query) *Groups {
+	gs := &Groups{q: q, byKey: make(map[string]*Group), values: make([]string, len(q.GroupBy))}
 	if q.GroupBy == nil {
-		gs.byKey[""] = &oneGroup{totals: make([]total, len(q.Items))}
+		gs.byKey[""] = &Group{totals: make([]total, len(q.Items))}
 	}
-	for d, err := range q.matches(ctx, src, "") {
-		if err == nil {
-			err = gs.add(d)
-		}
-		if err != nil {
-			return Page{}, err
-		}
-	}
-	sorted := gs.sorted()
-	if at.Rows >= len(sorted) {
-		sorted = nil
-	} else {
-		sorted = sorted[at.Rows:]
-	}
-	page := Page{Rows: [][]byte{}}
-	members := q.members()
-	bytes := 0
-	for _, g := range sorted[:min(left, len(sorted))] {
-		if bytes >= maxPageBytes {
-			break
-		}
-		row := q.groupRow(g, members)
-		bytes += len(row)
-		page.Rows = append(page.Rows, row)
-	}
-	at.Rows += len(page.Rows)
-	if len(page.Rows) > 0 && len(page.Rows) < len(sorted) && !q.last(at.Rows) {
-		page.Next = &at
-	}
-	return page, nil
+	return gs
 }
 
-func (gs *groups) sorted() []*oneGroup {
-	list := make([]*oneGroup, 0, len(gs.byKey))
-	for _, g := range gs.byKey {
-		list = append(list, g)
-	}
-	slices.SortFunc(list, func(a, b *oneGroup) int { return strings.Compare(a.key, b.key) })
-	return list
-}
-
-// add counts d in its group.
-func (gs *groups) add(d Document) error {
-	gs.key = gs.key[:0]
-	for _, p := range gs.q.GroupBy {
+// Add counts d, which the caller has found to satisfy the condition, in its
+// group. The fault is ArgumentInvalid: no room for a further group.
+func (gs *Groups) Add(d Document) error {
+	for i, p := range gs.q.GroupBy {
 		json, ok := d.Lookup(p)
 		if !ok {
 			json = ""
 		}
-		gs.key = sortKey(gs.key, json)
+		gs.values[i] = json
 	}
-	g, ok := gs.byKey[string(gs.key)]
-	if !ok {
-		var err error
-		if g, err = gs.open(d); err != nil {
-			return err
-		}
+	g, err := gs.Group(gs.values)
+	if err != nil {
+		return err
 	}
 	for i := range g.totals {
-		item := gs.q.Items[i]
+		item := &gs.q.Items[i]
 		switch {
 		case item.Aggregate == NoAggregate:
 		case item.Path == nil:
@@ -126,41 +86,83 @@ func (gs *groups) add(d Document) error {
 	return nil
 }
 
-// open makes the group of gs.key with the values of d.
-func (gs *groups) open(d Document) (*oneGroup, error) {
-	g := &oneGroup{
-		key:    string(gs.key),
-		values: make([]string, len(gs.q.GroupBy)),
-		totals: make([]total, len(gs.q.Items)),
+// Group is the group whose GROUP BY paths have these JSON texts, "" where the
+// value is missing. Texts of equal value, such as 1 and 1.0, are one group: it
+// shows those with which it was opened, which is done here if it is new. values
+// has a text for each path of q.GroupBy; its texts are copied if they are kept.
+// The fault is ArgumentInvalid: no room for a further group.
+func (gs *Groups) Group(values []string) (*Group, error) {
+	gs.key = gs.key[:0]
+	for _, json := range values {
+		gs.key = sortKey(gs.key, json)
 	}
-	gs.bytes += len(g.key) + totalBytes*len(g.totals) + 16*len(g.values) + groupOverhead
-	for i, p := range gs.q.GroupBy {
-		if json, ok := d.Lookup(p); ok {
-			g.values[i] = strings.Clone(json)
-			gs.bytes += len(json)
-		}
+	if g, ok := gs.byKey[string(gs.key)]; ok {
+		return g, nil
+	}
+	return gs.open(values)
+}
+
+// open makes the group of gs.key.
+func (gs *Groups) open(values []string) (*Group, error) {
+	gs.bytes += len(gs.key) + totalBytes*len(gs.q.Items) + 16*len(values) + groupOverhead
+	for _, json := range values {
+		gs.bytes += len(json)
 	}
 	if len(gs.byKey) == maxGroups || gs.bytes > maxGroupBytes {
 		return nil, fault.New(fault.ArgumentInvalid,
 			"BadRequest GROUP BY gives more than %d groups, or more than %d MiB of them; narrow the query with WHERE",
 			maxGroups, maxGroupBytes>>20)
 	}
+	g := &Group{
+		key:    string(gs.key),
+		values: make([]string, len(values)),
+		totals: make([]total, len(gs.q.Items)),
+	}
+	for i, json := range values {
+		g.values[i] = strings.Clone(json)
+	}
 	gs.byKey[g.key] = g
 	return g, nil
 }
 
+// AddRows counts n documents for an item of the select list, by its place in
+// the list: documents of any kind for COUNT(), for the other aggregates those
+// in which the item's path has a value that is no number. Documents without a
+// value there are not counted, and items without an aggregate not looked at.
+func (g *Group) AddRows(item, n int) { g.totals[item].rows += n }
+
+// AddNumber counts a document in which the path of an item of the select list,
+// by its place in the list, has the number x. Numbers come in the order of
+// their documents.
+func (g *Group) AddNumber(item int, x float64) { g.totals[item].addNumber(x) }
+
+// sorted lists the groups in the order of their values.
+func (gs *Groups) sorted() []*Group {
+	list := make([]*Group, 0, len(gs.byKey))
+	for _, g := range gs.byKey {
+		list = append(list, g)
+	}
+	slices.SortFunc(list, func(a, b *Group) int { return strings.Compare(a.key, b.key) })
+	return list
+}
+
 func (t *total) add(v Value) {
-	t.rows++
-	if v.Kind != Number {
-		return
+	if v.Kind == Number {
+		t.addNumber(v.Number)
+	} else {
+		t.rows++
 	}
+}
+
+func (t *total) addNumber(n float64) {
 	if t.numbers == 0 {
-		t.min, t.max = v.Number, v.Number
+		t.min, t.max = n, n
 	}
+	t.rows++
 	t.numbers++
-	t.sum += v.Number
-	t.min = min(t.min, v.Number)
-	t.max = max(t.max, v.Number)
+	t.sum += n
+	t.min = min(t.min, n)
+	t.max = max(t.max, n)
 }
 
 // appendJSON writes the aggregate a. !ok means that it has no value: no number
@@ -185,12 +187,13 @@ func (t *total) appendJSON(dst []byte, a Aggregate) (_ []byte, ok bool) {
 	return appendNumber(dst, n), true
 }
 
-func (q *Query) groupRow(g *oneGroup, members []member) []byte {
+// row renders g.
+func (g *Group) row(q *Query, members []member) []byte {
 	row := []byte{'{'}
 	for _, m := range members {
 		item := q.Items[m.item]
 		if item.Aggregate == NoAggregate {
-			if json := g.values[q.groupIndex(item.Path)]; json != "" {
+			if json := g.values[m.group]; json != "" {
 				row = appendMember(row, m, json)
 			}
 			continue

@@ -16,6 +16,15 @@ func (q *Query) String() string {
 	return string(q.append(nil))
 }
 
+// Text is the condition e in the canonical text that String gives it, for
+// people to read; "" is the condition that is missing. It is not shortened.
+func Text(e Expr) string {
+	if e == nil {
+		return ""
+	}
+	return string(appendExpr(nil, e, precOr))
+}
+
 func (q *Query) append(b []byte) []byte {
 	b = append(b, "SELECT "...)
 	if q.Top > 0 {

@@ -31,6 +31,19 @@ type Source interface {
 	Documents(ctx context.Context, q *Query, after string) iter.Seq2[Document, error]
 }
 
+// Grouper is a Source that can gather groups from what it keeps beside the
+// documents, so that a count over a million of them hands out none. Run asks
+// it for every query that has an aggregate or GROUP BY.
+type Grouper interface {
+	Source
+	// Group adds each document that satisfies q.Where to gs, exactly once. The
+	// outcome must be what Groups.Add would have made of the documents in key
+	// order, to the last bit: a group shows the texts that it was opened with,
+	// and floating-point sums depend on the order of their numbers. Group ends
+	// soon after ctx. What it returns, a refusal by gs included, ends the query.
+	Group(ctx context.Context, q *Query, gs *Groups) error
+}
+
 // Cursor is where the next page of a query begins. It is plain data for the
 // hub to seal into a continuation token.
 type Cursor struct {
@@ -77,6 +90,53 @@ func (q *Query) fingerprint() uint64 {
 	h := fnv.New64a()
 	h.Write(q.append(nil))
 	return h.Sum64()
+}
+
+// runGroups gives a row for each group. The groups come in the order of their
+// values, so that neither the order of documents nor a way of counting without
+// looking at documents shows. Each page counts anew.
+func (q *Query) runGroups(ctx context.Context, src Source, left int, at Cursor) (Page, error) {
+	gs := NewGroups(q)
+	if err := q.gather(ctx, src, gs); err != nil {
+		return Page{}, err
+	}
+	sorted := gs.sorted()
+	sorted = sorted[min(at.Rows, len(sorted)):]
+	page := Page{Rows: [][]byte{}}
+	members := q.members()
+	bytes := 0
+	for _, g := range sorted[:min(left, len(sorted))] {
+		if bytes >= maxPageBytes {
+			break
+		}
+		row := g.row(q, members)
+		bytes += len(row)
+		page.Rows = append(page.Rows, row)
+	}
+	at.Rows += len(page.Rows)
+	if len(page.Rows) > 0 && len(page.Rows) < len(sorted) && !q.last(at.Rows) {
+		page.Next = &at
+	}
+	return page, nil
+}
+
+// gather fills gs with the documents that satisfy the condition.
+func (q *Query) gather(ctx context.Context, src Source, gs *Groups) error {
+	if grouper, ok := src.(Grouper); ok {
+		if err := grouper.Group(ctx, q, gs); err != nil {
+			return fmt.Errorf("group documents of %s: %w", q.From, err)
+		}
+		return nil
+	}
+	for d, err := range q.matches(ctx, src, "") {
+		if err == nil {
+			err = gs.Add(d)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // last tells whether no row may follow the row-th one, because of TOP.
@@ -133,8 +193,9 @@ func (q *Query) matches(ctx context.Context, src Source, after string) iter.Seq2
 
 // member is a place in a row.
 type member struct {
-	item int    // of the select list
-	name []byte // `"name":`
+	item  int    // of the select list
+	group int    // of GROUP BY: the item's path there; -1 if it has no place
+	name  []byte // `"name":`
 }
 
 // members lists what rows are made of. Of items with the same name only the
@@ -147,7 +208,7 @@ func (q *Query) members() []member {
 	var list []member
 	for i, item := range q.Items {
 		if last[item.Name] == i {
-			list = append(list, member{item: i, name: append(appendString(nil, item.Name), ':')})
+			list = append(list, member{item: i, group: q.groupIndex(item.Path), name: append(appendString(nil, item.Name), ':')})
 		}
 	}
 	return list
