@@ -3,7 +3,7 @@ package httpapi
 import (
 	"net/http"
 
-	"github.com/hubtwin/hubtwin/hub"
+	"github.com/hubtwin/hubtwin/document"
 	"github.com/hubtwin/hubtwin/twin"
 )
 
@@ -54,6 +54,6 @@ func (a *api) putTwin(c *call) (*answer, error) {
 	return twinAnswer(d), nil
 }
 
-func twinAnswer(d hub.TwinDocument) *answer {
+func twinAnswer(d *document.Document) *answer {
 	return &answer{status: http.StatusOK, etag: d.Etag(), body: d.AppendJSON(make([]byte, 0, twinRoom))}
 }

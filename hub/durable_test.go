@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hubtwin/hubtwin/device"
+	"github.com/hubtwin/hubtwin/document"
 	"github.com/hubtwin/hubtwin/fault"
 	"github.com/hubtwin/hubtwin/hub"
 	"github.com/hubtwin/hubtwin/store"
@@ -171,7 +172,7 @@ func TestAConflictIsTriedAgain(t *testing.T) {
 	h, s := openSlow(t)
 	register(t, h, "d")
 	s.hang()
-	done := make(chan hub.TwinDocument)
+	done := make(chan *document.Document)
 	go func() { done <- patch(t, h, "d", `{"tags":{"a":1}}`) }()
 	waitFor(t, func() bool { return s.waiting() == 1 })
 	s.resume(store.ErrConflict)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hubtwin/hubtwin/device"
+	"github.com/hubtwin/hubtwin/document"
 	"github.com/hubtwin/hubtwin/presence"
 	"github.com/hubtwin/hubtwin/twin"
 )
@@ -48,7 +49,7 @@ func (e Event) Body() ([]byte, error) {
 		b, err := twin.AppendEvent([]byte{'{'}, e.Record)
 		return append(b, '}'), err
 	case TwinReplaced, IdentityCreated, IdentityDeleted:
-		b, err := twin.AppendEvent(append(appendIDs([]byte{'{'}, e.ID), ','), e.Record)
+		b, err := twin.AppendEvent(append(document.AppendIDs([]byte{'{'}, e.ID), ','), e.Record)
 		return append(b, '}'), err
 	}
 	return nil, nil

@@ -14,6 +14,7 @@ import (
 
 	"github.com/hubtwin/hubtwin/auth"
 	"github.com/hubtwin/hubtwin/device"
+	"github.com/hubtwin/hubtwin/document"
 	"github.com/hubtwin/hubtwin/fault"
 	"github.com/hubtwin/hubtwin/hub"
 	"github.com/hubtwin/hubtwin/presence"
@@ -112,7 +113,7 @@ func connect(t testing.TB, h *hub.Hub, i device.Identity, r *recorder, clean boo
 	return c
 }
 
-func patch(t testing.TB, h *hub.Hub, name, body string) hub.TwinDocument {
+func patch(t testing.TB, h *hub.Hub, name, body string) *document.Document {
 	t.Helper()
 	p, err := twin.ParsePatch([]byte(body), twin.Rules{})
 	if err != nil {

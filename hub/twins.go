@@ -6,6 +6,7 @@ import (
 
 	"github.com/hubtwin/hubtwin/auth"
 	"github.com/hubtwin/hubtwin/device"
+	"github.com/hubtwin/hubtwin/document"
 	"github.com/hubtwin/hubtwin/fault"
 	"github.com/hubtwin/hubtwin/twin"
 )
@@ -25,38 +26,38 @@ func (c Condition) holds(etag string) bool {
 }
 
 // Twin reads the twin of id.
-func (h *Hub) Twin(ctx context.Context, who auth.Principal, id device.ID) (TwinDocument, error) {
+func (h *Hub) Twin(ctx context.Context, who auth.Principal, id device.ID) (*document.Document, error) {
 	if err := who.May(auth.ServiceConnect); err != nil {
-		return TwinDocument{}, err
+		return nil, err
 	}
 	s, err := h.heads.read(id)
 	if err != nil {
-		return TwinDocument{}, err
+		return nil, err
 	}
 	if !s.registered() {
-		return TwinDocument{}, twinNotFound(id)
+		return nil, twinNotFound(id)
 	}
 	return h.document(id, s), nil
 }
 
 // UpdateTwin merges p into the twin of id and returns the twin once that is
 // durable.
-func (h *Hub) UpdateTwin(ctx context.Context, who auth.Principal, id device.ID, p *twin.Patch, c Condition) (TwinDocument, error) {
+func (h *Hub) UpdateTwin(ctx context.Context, who auth.Principal, id device.ID, p *twin.Patch, c Condition) (*document.Document, error) {
 	if err := who.May(auth.ServiceConnect); err != nil {
-		return TwinDocument{}, err
+		return nil, err
 	}
 	return h.mergeTwin(ctx, id, p, c)
 }
 
-func (h *Hub) mergeTwin(ctx context.Context, id device.ID, p *twin.Patch, c Condition) (TwinDocument, error) {
+func (h *Hub) mergeTwin(ctx context.Context, id device.ID, p *twin.Patch, c Condition) (*document.Document, error) {
 	return h.changeTwin(ctx, id, c, func(t *twin.Twin, at time.Time) (*twin.Twin, *twin.Change, error) { return t.Merge(p, at) })
 }
 
 // ReplaceTwin puts r in place of the tags and desired properties of id and
 // returns the twin once that is durable.
-func (h *Hub) ReplaceTwin(ctx context.Context, who auth.Principal, id device.ID, r *twin.Replacement, c Condition) (TwinDocument, error) {
+func (h *Hub) ReplaceTwin(ctx context.Context, who auth.Principal, id device.ID, r *twin.Replacement, c Condition) (*document.Document, error) {
 	if err := who.May(auth.ServiceConnect); err != nil {
-		return TwinDocument{}, err
+		return nil, err
 	}
 	return h.changeTwin(ctx, id, c, func(t *twin.Twin, at time.Time) (*twin.Twin, *twin.Change, error) { return t.Replace(r, at) })
 }
@@ -64,7 +65,7 @@ func (h *Hub) ReplaceTwin(ctx context.Context, who auth.Principal, id device.ID,
 // twinChange computes a twin from the one before, at a time.
 type twinChange func(*twin.Twin, time.Time) (*twin.Twin, *twin.Change, error)
 
-func (h *Hub) changeTwin(ctx context.Context, id device.ID, c Condition, apply twinChange) (TwinDocument, error) {
+func (h *Hub) changeTwin(ctx context.Context, id device.ID, c Condition, apply twinChange) (*document.Document, error) {
 	s, err := h.heads.update(ctx, id, func(old *state) (*state, [][]byte, error) {
 		if !old.registered() {
 			return nil, nil, twinNotFound(id)
@@ -77,7 +78,7 @@ func (h *Hub) changeTwin(ctx context.Context, id device.ID, c Condition, apply t
 		return applyTwin(id, old, now(), apply)
 	})
 	if err != nil {
-		return TwinDocument{}, err
+		return nil, err
 	}
 	return h.document(id, s), nil
 }

@@ -5,7 +5,7 @@
 //
 // It is not a store and has no clock: a change takes the old twin and the time
 // and gives a new twin. Nor does it know identities; the members that a twin
-// copies from its device are added by package hub.
+// copies from its device are added by package document.
 //
 // A Twin never changes. A change copies the nodes on its path and shares the
 // rest, so readers of the old twin need no lock. Numbers and strings are kept
