@@ -75,7 +75,9 @@ type Literal struct{ Value Value }
 // List is a constant array. Its elements are *Literal or *List.
 type List struct {
 	Elems []Expr
-	json  string // the array as a value; an undefined element is written undefined
+	// json is the array as a value, where an undefined element is written
+	// undefined; "" in arrays that lie in others.
+	json string
 }
 
 // Call applies a function. Parse has checked the number of arguments.

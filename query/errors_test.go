@@ -4,7 +4,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -97,6 +99,87 @@ func TestRefusedParentheses(t *testing.T) {
 	_, err := parse("SELECT * WHERE "+text, len(text)*2, (*parser).query)
 	if err == nil || !strings.Contains(err.Error(), "nested more than 200 deep") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// allocated is about how many bytes f allocates: the least of three runs,
+// because other goroutines allocate too.
+func allocated(f func()) uint64 {
+	least := uint64(math.MaxUint64)
+	for range 3 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		f()
+		runtime.ReadMemStats(&after)
+		least = min(least, after.TotalAlloc-before.TotalAlloc)
+	}
+	return least
+}
+
+// TestTooLongCostsNothing: of a text that is too long only the length is looked
+// at, whatever it says.
+func TestTooLongCostsNothing(t *testing.T) {
+	for name, text := range map[string]string{
+		"a megabyte":         "SELECT * FROM devices WHERE tags.a = '" + strings.Repeat("x", 1<<20) + "'",
+		"10,000 parentheses": "SELECT * WHERE " + strings.Repeat("(", 10_000) + "a" + strings.Repeat(")", 10_000),
+		"100,000 in a list":  "SELECT * WHERE a IN [1" + strings.Repeat(",1", 100_000) + "]",
+		"10,000 ANDs":        "SELECT * WHERE a = 1" + strings.Repeat(" AND a = 1", 10_000),
+		"10,000 ORs":         "SELECT * WHERE a" + strings.Repeat(" OR a", 10_000),
+		"10,000 NOTs":        "SELECT * WHERE " + strings.Repeat("NOT ", 10_000) + "a",
+		"10,000 items":       "SELECT a" + strings.Repeat(",a", 10_000),
+		"10,000 groups":      "SELECT COUNT() GROUP BY a" + strings.Repeat(",a", 10_000),
+		"10,000 keys":        "SELECT * WHERE a" + strings.Repeat(".a", 10_000),
+		"10,000 terms":       "SELECT * WHERE a" + strings.Repeat("+1", 10_000),
+		"10,000 digits":      "SELECT * WHERE a = 1" + strings.Repeat("0", 10_000),
+		"no text at all":     strings.Repeat("\xff", 1<<20),
+	} {
+		var err error
+		n := allocated(func() { _, err = Parse(text) })
+		if !fault.Is(err, fault.ArgumentInvalid) || !strings.Contains(err.Error(), "longer than 8192") {
+			t.Errorf("%s: %v, want that it is too long", name, err)
+		}
+		if n > 1<<10 {
+			t.Errorf("%s: refusing %d bytes allocates %d", name, len(text), n)
+		}
+		if q, err := ParseCondition(text); !fault.Is(err, fault.ArgumentInvalid) {
+			t.Errorf("%s as a condition: %v, %v", name, q, err)
+		}
+	}
+}
+
+// TestParseMemory: what a text of legal length costs is in proportion to it,
+// whether it is a query or not.
+func TestParseMemory(t *testing.T) {
+	for name, c := range map[string]struct {
+		text   string
+		denied bool
+	}{
+		"parentheses":   {"SELECT * WHERE " + strings.Repeat("(", 8000), true},
+		"NOTs":          {"SELECT * WHERE " + strings.Repeat("NOT ", 2000) + "a", true},
+		"brackets":      {"SELECT * WHERE a IN " + strings.Repeat("[ ", 4000), true},
+		"huge number":   {"SELECT * WHERE a = 1" + strings.Repeat("0", 8000), true},
+		"arguments":     {"SELECT * WHERE STARTSWITH(a" + strings.Repeat(",a", 4000) + ")", true},
+		"ORs":           {"SELECT * WHERE a" + strings.Repeat(" OR a", 1600), false},
+		"ANDs":          {"SELECT * WHERE a=1" + strings.Repeat(" AND a=1", 1000), false},
+		"list":          {"SELECT * WHERE a IN [1" + strings.Repeat(",1", 4000) + "]", false},
+		"nested lists":  {"SELECT * WHERE a IN " + strings.Repeat("[ ", 190) + "'" + strings.Repeat("\x01", 7400) + "'" + strings.Repeat("]", 190), false},
+		"digits":        {"SELECT * WHERE a = 0." + strings.Repeat("1", 8000), false},
+		"quotes":        {"SELECT * WHERE a = '" + strings.Repeat("''", 4000) + "'", false},
+		"items":         {"SELECT a" + strings.Repeat(",a", 4000), false},
+		"groups":        {"SELECT a GROUP BY a" + strings.Repeat(",a", 4000), false},
+		"keys":          {"SELECT * WHERE a" + strings.Repeat(".a", 4000), false},
+		"sum":           {"SELECT * WHERE a" + strings.Repeat("+1", 4000), false},
+		"wide text":     {"SELECT * WHERE a = '" + strings.Repeat("😀", 8100) + "'", false},
+		"small queries": {"SELECT *", false},
+	} {
+		var err error
+		n := allocated(func() { _, err = Parse(c.text) })
+		if c.denied != (err != nil) || c.denied && !fault.Is(err, fault.ArgumentInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if most := uint64(150*len(c.text) + 4<<10); n > most {
+			t.Errorf("%s: %d bytes allocate %d, more than %d", name, len(c.text), n, most)
+		}
 	}
 }
 

@@ -151,8 +151,16 @@ func (p *parser) constant() (v Value, ok bool) {
 	return v, true
 }
 
-// list reads a constant array.
+// list reads a constant array. Only the outermost keeps its JSON: arrays in
+// arrays would each keep a copy of what lies in them.
 func (p *parser) list() *List {
+	l := p.elements()
+	l.json = string(appendListJSON(nil, l))
+	return l
+}
+
+// elements reads an array, or one in an array.
+func (p *parser) elements() *List {
 	p.deeper()
 	defer func() { p.depth-- }()
 	p.expect(leftBracket, "'['")
@@ -167,13 +175,12 @@ func (p *parser) list() *List {
 		}
 	}
 	p.expect(rightBracket, "',' or ']'")
-	l.json = string(appendListJSON(nil, l))
 	return l
 }
 
 func (p *parser) element() Expr {
 	if p.tok.kind == leftBracket {
-		return p.list()
+		return p.elements()
 	}
 	negative := p.accept(minus)
 	if negative && p.tok.kind != number {

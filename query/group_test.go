@@ -16,7 +16,7 @@ import (
 // hands out no document.
 type columns struct {
 	memory
-	t   *testing.T
+	t   testing.TB
 	err error
 }
 

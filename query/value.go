@@ -115,7 +115,7 @@ func appendListJSON(dst []byte, l *List) []byte {
 		}
 		switch e := e.(type) {
 		case *List:
-			dst = append(dst, e.json...)
+			dst = appendListJSON(dst, e)
 		case *Literal:
 			dst = appendJSON(dst, e.Value)
 		}
