@@ -6,7 +6,7 @@ type Plan struct {
 	Position     uint64 `json:"position"`  // the newest commit the query has seen
 	Documents    int    `json:"documents"` // in the collection
 	Steps        []Step `json:"steps"`
-	Rows         int    `json:"rows"`    // of all pages; groups count as rows
+	Rows         int    `json:"rows"`    // documents that satisfy the whole condition
 	Decoded      int    `json:"decoded"` // documents that were looked at
 	Microseconds int64  `json:"microseconds"`
 }

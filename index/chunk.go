@@ -1,0 +1,63 @@
+package index
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/hubtwin/hubtwin/device"
+)
+
+// chunk is a run of rows of one collection, in the order of their keys.
+type chunk struct {
+	epoch     uint64 // see writer.frozen
+	keysEpoch uint64 // of keys, which most changes leave as they are
+
+	keys    []string  // document.RowKey
+	docs    []string  // stored form: a head and then a twin, see row.go
+	columns []*column // by path number; nil where no row has a value
+}
+
+// splitRows is how many rows a chunk has after Load, or when one begins behind
+// all others: room is left for what comes between.
+const splitRows = maxRows - maxRows/16
+
+// joinRows is how few rows two neighbours may have together before they become
+// one.
+const joinRows = maxRows / 4
+
+// copy is k for a writer; keys and columns are still shared.
+func (k *chunk) copy(epoch uint64) *chunk {
+	return &chunk{
+		epoch:     epoch,
+		keysEpoch: k.keysEpoch,
+		keys:      k.keys,
+		docs:      append(make([]string, 0, roundUp(len(k.docs))), k.docs...),
+		columns:   append([]*column(nil), k.columns...),
+	}
+}
+
+// find is the place of key, and whether it is there.
+func (k *chunk) find(key string) (row int, ok bool) { return slices.BinarySearch(k.keys, key) }
+
+func (k *chunk) column(path int) *column {
+	if path < len(k.columns) {
+		return k.columns[path]
+	}
+	return nil
+}
+
+// columnBytes is about what the columns take.
+func (k *chunk) columnBytes() (n int) {
+	for _, c := range k.columns {
+		if c != nil {
+			n += c.size()
+		}
+	}
+	return n
+}
+
+// idOf is the identity whose key is given.
+func idOf(key string) device.ID {
+	dev, mod, _ := strings.Cut(key, "\x00")
+	return device.ID{Device: dev, Module: mod}
+}

@@ -1,0 +1,348 @@
+package index
+
+import (
+	"math/bits"
+	"strings"
+	"unique"
+
+	"github.com/hubtwin/hubtwin/query"
+)
+
+// column holds the values of one path in one chunk, in one of three forms.
+//
+// With postings: values is a dictionary of the distinct JSON texts, and the
+// code of a row's value stands across the planes, a bit in each. The rows that
+// have a value are an AND of the planes, or of their complements: so a plane is
+// a posting for half of all codes at once, and even many values take few bits
+// for each row. The texts of arrays and objects are "[" and "{".
+//
+//	          row 0 1 2 3
+//	plane 0       1 0 1 0     code 0  (nothing)     rows 1
+//	plane 1       0 0 1 1     code 1  "Redmond43"   rows 0
+//	                          code 2  21.5          rows 3
+//	                          code 3  "21.5"        rows 2
+//
+// Plain: more than maxValues distinct values, in cells.
+//
+// Times: cells of ticks, for paths whose values are times that the hub gives.
+type column struct {
+	epoch uint64 // see Index.frozen
+
+	values []value // nil in a plain column; values[0] is "nothing there"
+	counts []uint16
+	planes []mask
+	texts  int // bytes of the values' texts
+
+	cells []cell
+}
+
+// value is an entry of a dictionary.
+type value struct {
+	text   string
+	hash   uint64 // of the characters of a string, else of the text
+	number float64
+	kind   query.Kind
+}
+
+// Bounds of a dictionary. Beyond them, cells take less room.
+const (
+	maxValues = 128
+	maxTexts  = 8 << 10 // bytes of the texts
+)
+
+// newColumn is a column of n rows without values.
+func newColumn(epoch uint64, n int) *column {
+	return &column{epoch: epoch, values: make([]value, 1, 4), counts: append(make([]uint16, 0, 4), uint16(n))}
+}
+
+func newTimes(epoch uint64, n int) *column {
+	return &column{epoch: epoch, cells: make([]cell, n, roundUp(n))}
+}
+
+func roundUp(n int) int { return min(n+n/8+8, maxRows) }
+
+func (c *column) plain() bool { return c.values == nil }
+
+// copy is c for a writer. Entries of dictionaries never change while somebody
+// may read them (see add), so they are shared.
+func (c *column) copy(epoch uint64) *column {
+	d := *c
+	d.epoch = epoch
+	d.values = c.values[:len(c.values):len(c.values)]
+	d.counts = append([]uint16(nil), c.counts...)
+	d.planes = append([]mask(nil), c.planes...)
+	if c.cells != nil {
+		d.cells = append(make([]cell, 0, roundUp(len(c.cells))), c.cells...)
+	}
+	return &d
+}
+
+// size is about the memory that c takes.
+func (c *column) size() int {
+	const own, perValue, perMask = 128, 48, 128
+	return own + cap(c.values)*perValue + cap(c.counts)*2 + cap(c.planes)*perMask + c.texts + cap(c.cells)*8
+}
+
+// empty tells whether no row has a value.
+func (c *column) empty(rows int) bool { return !c.plain() && int(c.counts[0]) == rows }
+
+// code is the code of the value in row.
+func (c *column) code(row int) (code int) {
+	w, b := row/64, row%64
+	for i := range c.planes {
+		code |= int(c.planes[i][w]>>b&1) << i
+	}
+	return code
+}
+
+// set puts the value with the JSON text text ("" for none) into row.
+func (c *column) set(row int, text string) {
+	switch {
+	case text == "":
+	case text[0] == '[':
+		text = "["
+	case text[0] == '{':
+		text = "{"
+	}
+	if c.plain() {
+		c.cells[row] = cellOf(query.ValueOf(text))
+		return
+	}
+	code, ok := c.find(text)
+	if !ok {
+		if code, ok = c.add(text); !ok {
+			c.spread()
+			c.cells[row] = cellOf(query.ValueOf(text))
+			return
+		}
+	}
+	old := c.code(row)
+	if code == old {
+		return
+	}
+	c.counts[old]--
+	c.counts[code]++
+	for i := range c.planes {
+		if code>>i&1 != 0 {
+			c.planes[i].add(row)
+		} else {
+			c.planes[i].drop(row)
+		}
+	}
+}
+
+// find looks for the code of a text.
+func (c *column) find(text string) (code int, ok bool) {
+	if text == "" {
+		return 0, true
+	}
+	hash := hashText(text)
+	for i := 1; i < len(c.values); i++ {
+		if v := &c.values[i]; v.hash == hash && v.text == text {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// hashText is the hash of what a JSON text stands for, if that is a string:
+// however it is escaped.
+func hashText(text string) uint64 {
+	if text[0] != '"' {
+		return hashOf(text)
+	}
+	if strings.IndexByte(text, '\\') < 0 {
+		return hashOf(text[1 : len(text)-1])
+	}
+	return hashOf(query.ValueOf(text).Text)
+}
+
+// add makes an entry for text: in the place of one that no row uses any more,
+// or else a new one. !ok means that the dictionary is full.
+func (c *column) add(text string) (code int, ok bool) {
+	if c.texts+len(text) > maxTexts {
+		return 0, false
+	}
+	code = len(c.values)
+	if code == maxValues {
+		if code = c.unused(); code == 0 {
+			return 0, false
+		}
+		// Snapshots may share the entries.
+		c.values = append([]value(nil), c.values...)
+		c.texts -= len(c.values[code].text)
+	} else {
+		c.values = append(c.values, value{})
+		c.counts = append(c.counts, 0)
+		for len(c.planes) < bits.Len(uint(code)) {
+			c.planes = append(c.planes, mask{})
+		}
+	}
+	v := query.ValueOf(text)
+	// The same few texts stand in most chunks.
+	c.values[code] = value{text: unique.Make(text).Value(), hash: hashText(text), number: v.Number, kind: v.Kind}
+	c.texts += len(text)
+	return code, true
+}
+
+// unused is a code that no row has, or 0.
+func (c *column) unused() int {
+	for code := 1; code < len(c.values); code++ {
+		if c.counts[code] == 0 {
+			return code
+		}
+	}
+	return 0
+}
+
+// spread gives c the plain form.
+func (c *column) spread() {
+	n := 0
+	for _, count := range c.counts {
+		n += int(count)
+	}
+	cells := make([]cell, n, roundUp(n))
+	c.fillCells(cells)
+	c.values, c.counts, c.planes, c.texts, c.cells = nil, nil, nil, 0, cells
+}
+
+// fillCells writes the values of the rows as cells.
+func (c *column) fillCells(cells []cell) {
+	if c.plain() {
+		copy(cells, c.cells)
+		return
+	}
+	var codes [maxValues]cell
+	for i := range c.values {
+		codes[i] = c.values[i].cell()
+	}
+	for row := range cells {
+		cells[row] = codes[c.code(row)]
+	}
+}
+
+func (v *value) cell() cell {
+	if v.kind == query.String {
+		return stringCellOf(v.hash)
+	}
+	return cellOf(query.ValueOf(v.text))
+}
+
+// characters are those of a string.
+func (v *value) characters() string {
+	if strings.IndexByte(v.text, '\\') < 0 {
+		return v.text[1 : len(v.text)-1]
+	}
+	return query.ValueOf(v.text).Text
+}
+
+// open makes place for a row without a value.
+func (c *column) open(row int, times bool) {
+	if c.plain() {
+		empty := undefinedCell
+		if times {
+			empty = 0
+		}
+		c.cells = append(c.cells, 0)
+		copy(c.cells[row+1:], c.cells[row:])
+		c.cells[row] = empty
+		return
+	}
+	c.counts[0]++
+	for i := range c.planes {
+		c.planes[i].open(row)
+	}
+}
+
+// close takes a row out.
+func (c *column) close(row int) {
+	if c.plain() {
+		c.cells = append(c.cells[:row], c.cells[row+1:]...)
+		return
+	}
+	c.counts[c.code(row)]--
+	for i := range c.planes {
+		c.planes[i].close(row)
+	}
+}
+
+// truncate forgets the rows from n on.
+func (c *column) truncate(n int) {
+	if c.plain() {
+		c.cells = c.cells[:n]
+		return
+	}
+	keep := firstRows(n)
+	for i := range c.planes {
+		c.planes[i].and(&keep)
+	}
+	for code := range c.counts {
+		rows := c.rowsWith(code)
+		rows.and(&keep)
+		c.counts[code] = uint16(rows.count())
+	}
+}
+
+// codes is a set of codes of a column with postings.
+type codes [maxValues / 64]uint64
+
+func (s *codes) add(code int)      { s[code/64] |= 1 << (code % 64) }
+func (s *codes) has(code int) bool { return s[code/64]>>(code%64)&1 != 0 }
+func (s *codes) empty() bool       { return s[0]|s[1] == 0 }
+
+// rowsOf gives the rows whose codes are in s. Bits beyond the last row may be
+// anything.
+func (c *column) rowsOf(s codes, out *mask) {
+	*out = mask{}
+	if s.empty() {
+		return
+	}
+	if n := bits.OnesCount64(s[0]) + bits.OnesCount64(s[1]); n > len(c.values)/2 {
+		c.rowsOf(c.others(s), out)
+		for w := range out {
+			out[w] = ^out[w]
+		}
+		return
+	}
+	for i, word := range s {
+		for ; word != 0; word &= word - 1 {
+			code := i*64 + bits.TrailingZeros64(word)
+			if c.counts[code] == 0 {
+				continue
+			}
+			one := c.rowsWith(code)
+			out.or(&one)
+		}
+	}
+}
+
+// others is the complement of s.
+func (c *column) others(s codes) (rest codes) {
+	for code := range c.values {
+		if !s.has(code) {
+			rest.add(code)
+		}
+	}
+	return rest
+}
+
+// rowsWith gives the rows with one code. Bits beyond the last row may be
+// anything.
+func (c *column) rowsWith(code int) (m mask) {
+	for w := range m {
+		m[w] = ^uint64(0)
+	}
+	for i := range c.planes {
+		p := &c.planes[i]
+		if code>>i&1 != 0 {
+			for w := range m {
+				m[w] &= p[w]
+			}
+		} else {
+			for w := range m {
+				m[w] &^= p[w]
+			}
+		}
+	}
+	return m
+}

@@ -1,0 +1,239 @@
+package index
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/hubtwin/hubtwin/query"
+	"github.com/hubtwin/hubtwin/twin"
+)
+
+// timePredicate is a predicate on a path whose values are times of the hub. As
+// everywhere, times are strings: 12:00:01Z comes after 12:00:01.5Z.
+type timePredicate struct {
+	expr    query.Expr
+	number  int
+	compare bool // with a string
+	op      query.CompareOp
+	text    string
+	buf     []byte
+	used    deciders
+}
+
+func newTimePredicate(e query.Expr, number int) *timePredicate {
+	p := &timePredicate{expr: e, number: number}
+	if c, ok := e.(*query.Compare); ok {
+		op, literal, ok := againstLiteral(c)
+		p.compare, p.op, p.text = ok && literal.Kind == query.String, op, literal.Text
+	}
+	return p
+}
+
+func (p *timePredicate) cost() int    { return costRender }
+func (p *timePredicate) on() deciders { return p.used }
+
+func (p *timePredicate) decide(k *chunk, want *mask, _ bool, o *outcome) {
+	o.reset()
+	c := k.column(p.number)
+	for row := range want.rows {
+		if c.cells[row] == ^cell(0) {
+			p.used |= onDocuments
+			o.ask.add(row)
+			continue
+		}
+		p.used |= onColumns
+		o.add(row, p.answer(int64(c.cells[row])))
+	}
+}
+
+func (p *timePredicate) answer(ticks int64) answer {
+	p.buf = appendTime(append(p.buf[:0], '"'), ticks)
+	if !p.compare {
+		return decided(only(append(p.buf, '"')).matches(p.expr))
+	}
+	switch order := cmp.Compare(string(p.buf[1:]), p.text); p.op {
+	case query.Equal:
+		return decide(order == 0)
+	case query.NotEqual:
+		return decide(order != 0)
+	case query.Less:
+		return decide(order < 0)
+	case query.LessEqual:
+		return decide(order <= 0)
+	case query.Greater:
+		return decide(order > 0)
+	default:
+		return decide(order >= 0)
+	}
+}
+
+// keyPredicate is a predicate on the device id, by which rows are in order.
+type keyPredicate struct {
+	expr query.Expr
+	used deciders
+	rows func(k *chunk, o *outcome, all *mask) // nil: evaluate for each row
+}
+
+func newKeyPredicate(e query.Expr) *keyPredicate {
+	p := &keyPredicate{expr: e}
+	if !comparable(e) {
+		return p
+	}
+	switch e := e.(type) {
+	case *query.Compare:
+		if op, literal, ok := againstLiteral(e); ok && literal.Kind == query.String {
+			p.rows = func(k *chunk, o *outcome, all *mask) { compareKeys(k, op, literal.Text, o, all) }
+		}
+	case *query.In:
+		if _, ok := e.X.(query.Path); ok {
+			p.rows = newKeyList(e).decide
+		}
+	case *query.Call:
+		if _, ok := e.Args[0].(query.Path); !ok || e.Function != query.StartsWith {
+			break
+		}
+		if l, ok := e.Args[1].(*query.Literal); ok && l.Value.Kind == query.String {
+			p.rows = func(k *chunk, o *outcome, all *mask) {
+				from := k.lower(l.Value.Text)
+				o.split(rowRange(from, from+k.startingWith(from, l.Value.Text)), all)
+			}
+		}
+	}
+	return p
+}
+
+// comparable tells whether the strings in e compare with keys as with the device
+// ids that keys begin with.
+func comparable(e query.Expr) bool {
+	fine := true
+	check := func(e query.Expr) {
+		if l, ok := e.(*query.Literal); ok && strings.ContainsAny(l.Value.Text, "\x00\x01") {
+			fine = false
+		}
+	}
+	walk(e, func(e query.Expr) {
+		check(e)
+		if in, ok := e.(*query.In); ok {
+			for _, elem := range in.List.Elems {
+				check(elem)
+			}
+		}
+	})
+	return fine
+}
+
+func (p *keyPredicate) cost() int    { return costKeys }
+func (p *keyPredicate) on() deciders { return p.used }
+
+func (p *keyPredicate) decide(k *chunk, want *mask, _ bool, o *outcome) {
+	o.reset()
+	if want.empty() {
+		return
+	}
+	p.used |= onKeys
+	if p.rows != nil {
+		all := firstRows(len(k.keys))
+		p.rows(k, o, &all)
+		o.narrow(want)
+		return
+	}
+	for row := range want.rows {
+		id := deviceOf(k.keys[row]) // of letters that need no escape
+		o.add(row, decided(only(`"`+id+`"`).matches(p.expr)))
+	}
+}
+
+func deviceOf(key string) string {
+	id, _, _ := strings.Cut(key, "\x00")
+	return id
+}
+
+// split makes the rows in some true and all others false.
+func (o *outcome) split(some mask, all *mask) {
+	o.yes, o.no = some, *all
+	o.no.without(&some)
+}
+
+// lower is the first row whose device id is not below id.
+func (k *chunk) lower(id string) int {
+	row, _ := slices.BinarySearch(k.keys, id+"\x00")
+	return row
+}
+
+// upper is the first row whose device id is above id.
+func (k *chunk) upper(id string) int {
+	row, _ := slices.BinarySearch(k.keys, id+"\x01") // no id has a character as low
+	return row
+}
+
+// startingWith counts the rows from from on whose device ids begin with prefix.
+func (k *chunk) startingWith(from int, prefix string) int {
+	n, _ := slices.BinarySearchFunc(k.keys[from:], prefix, func(key, prefix string) int {
+		if strings.HasPrefix(deviceOf(key), prefix) {
+			return -1
+		}
+		return 1
+	})
+	return n
+}
+
+func compareKeys(k *chunk, op query.CompareOp, id string, o *outcome, all *mask) {
+	n, lower, upper := len(k.keys), k.lower(id), k.upper(id)
+	switch op {
+	case query.Equal:
+		o.split(rowRange(lower, upper), all)
+	case query.NotEqual:
+		o.split(rowRange(lower, upper), all)
+		o.yes, o.no = o.no, o.yes
+	case query.Less:
+		o.split(rowRange(0, lower), all)
+	case query.LessEqual:
+		o.split(rowRange(0, upper), all)
+	case query.Greater:
+		o.split(rowRange(upper, n), all)
+	case query.GreaterEqual:
+		o.split(rowRange(lower, n), all)
+	}
+}
+
+// keyList is IN or NIN.
+type keyList struct {
+	ids []string // in order
+	not bool
+}
+
+func newKeyList(e *query.In) *keyList {
+	l := &keyList{not: e.Not}
+	for _, elem := range e.List.Elems {
+		if v, ok := elem.(*query.Literal); ok && v.Value.Kind == query.String {
+			l.ids = append(l.ids, v.Value.Text)
+		}
+	}
+	slices.Sort(l.ids)
+	return l
+}
+
+func (l *keyList) decide(k *chunk, o *outcome, all *mask) {
+	var some mask
+	first, last := deviceOf(k.keys[0]), deviceOf(k.keys[len(k.keys)-1])
+	from, _ := slices.BinarySearch(l.ids, first)
+	for _, id := range l.ids[from:] {
+		if id > last {
+			break
+		}
+		rows := rowRange(k.lower(id), k.upper(id))
+		some.or(&rows)
+	}
+	o.split(some, all)
+	if l.not {
+		o.yes, o.no = o.no, o.yes
+	}
+}
+
+func appendTime(dst []byte, ticks int64) []byte {
+	if ticks == 0 {
+		return append(dst, "0001-01-01T00:00:00Z"...)
+	}
+	return twin.AppendTicks(dst, ticks)
+}

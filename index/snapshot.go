@@ -1,0 +1,173 @@
+package index
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/hubtwin/hubtwin/document"
+	"github.com/hubtwin/hubtwin/query"
+	"github.com/hubtwin/hubtwin/store"
+	"github.com/hubtwin/hubtwin/twin"
+)
+
+// Snapshot is the index at one moment. It is a source of rows for queries, for
+// one goroutine, and must be closed.
+type Snapshot struct {
+	// Documents handed out, or looked at to decide.
+	Decoded int
+	// Until bounds how long a query may go on; zero is no bound.
+	Until time.Time
+
+	x        *Index
+	epoch    uint64
+	position store.Position
+	chunks   [2][]*chunk
+	rows     [2]int
+	paths    *paths // of the collection at hand
+	decoder  twin.Decoder
+	document document.Document
+	checked  int
+}
+
+// ErrTimeUp is given to a query that goes on beyond Snapshot.Until.
+var ErrTimeUp = errors.New("the query has used up its time")
+
+// Snapshot takes a snapshot.
+func (x *Index) Snapshot() *Snapshot {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	s := &Snapshot{x: x, epoch: x.epoch, position: x.position}
+	for i := range x.collections {
+		c := &x.collections[i]
+		s.chunks[i], s.rows[i] = c.chunks[:len(c.chunks):len(c.chunks)], c.rows
+	}
+	x.snapshots = append(x.snapshots, x.epoch)
+	x.epoch++
+	return s
+}
+
+// Close lets the writer change in place again what s has read.
+func (s *Snapshot) Close() {
+	if s.x == nil {
+		return
+	}
+	x := s.x
+	s.x = nil
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	at, _ := slices.BinarySearch(x.snapshots, s.epoch)
+	x.snapshots = slices.Delete(x.snapshots, at, at+1)
+}
+
+// Position is the newest commit that s shows.
+func (s *Snapshot) Position() store.Position { return s.position }
+
+// collection gives the chunks that q reads, none for jobs: there are none yet.
+func (s *Snapshot) collection(q *query.Query) []*chunk {
+	switch q.From {
+	case query.Devices:
+		s.paths = s.x.collections[0].paths
+		return s.chunks[0]
+	case query.Modules:
+		s.paths = s.x.collections[1].paths
+		return s.chunks[1]
+	}
+	return nil
+}
+
+// Documents walks the documents that satisfy q.Where, as far as columns can
+// tell, in key order.
+func (s *Snapshot) Documents(ctx context.Context, q *query.Query, after string) iter.Seq2[query.Document, error] {
+	return func(yield func(query.Document, error) bool) {
+		chunks := s.collection(q)
+		if chunks == nil {
+			return
+		}
+		c := s.compile(q.Where)
+		var o outcome
+		for _, k := range behind(chunks, after) {
+			want := k.behind(after)
+			c.decide(k, &want, false, &o)
+			o.yes.or(&o.ask)
+			if err := s.check(ctx); err != nil {
+				yield(nil, err)
+				return
+			}
+			for row := range o.yes.rows {
+				d, err := s.look(ctx, k, row)
+				if !yield(d, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+// behind leaves out the chunks whose rows all come before a key, or at it.
+func behind(chunks []*chunk, key string) []*chunk {
+	from, _ := slices.BinarySearchFunc(chunks, key, func(k *chunk, key string) int {
+		if k.keys[len(k.keys)-1] <= key {
+			return -1
+		}
+		return 1
+	})
+	return chunks[from:]
+}
+
+// behind is the rows of k after a key; "" is before all.
+func (k *chunk) behind(key string) mask {
+	from, there := k.find(key)
+	if there {
+		from++
+	}
+	return rowRange(from, len(k.keys))
+}
+
+// check ends a query whose caller has gone, or that has used up its time.
+func (s *Snapshot) check(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !s.Until.IsZero() && time.Now().After(s.Until) {
+		return ErrTimeUp
+	}
+	return nil
+}
+
+// checkEvery is how many documents are decoded between two checks.
+const checkEvery = 256
+
+// look decodes the document of a row. It is good until the next one.
+func (s *Snapshot) look(ctx context.Context, k *chunk, row int) (*document.Document, error) {
+	s.Decoded++
+	if s.Decoded%checkEvery == 0 {
+		if err := s.check(ctx); err != nil {
+			return nil, err
+		}
+	}
+	s.document.ID = idOf(k.keys[row])
+	if _, err := read(&s.document, &s.decoder, k.docs[row]); err != nil {
+		return nil, err
+	}
+	if activity := s.x.config.Activity; activity != nil && s.document.Head.Connected {
+		s.document.Head.LastActivity = max(s.document.Head.LastActivity, twin.Ticks(activity(s.document.ID)))
+	}
+	return &s.document, nil
+}
+
+// settle decides the rows that columns could not.
+func (s *Snapshot) settle(ctx context.Context, q *query.Query, k *chunk, o *outcome) error {
+	for row := range o.ask.rows {
+		d, err := s.look(ctx, k, row)
+		if err != nil {
+			return err
+		}
+		if query.Matches(q.Where, d) == query.True {
+			o.yes.add(row)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,318 @@
+package index
+
+import (
+	"slices"
+
+	"github.com/hubtwin/hubtwin/device"
+	"github.com/hubtwin/hubtwin/document"
+	"github.com/hubtwin/hubtwin/twin"
+)
+
+// Update is what a commit did to one identity. What is nil stays as it was.
+type Update struct {
+	ID         device.ID
+	Deleted    bool // with all that was known of it; the rest of the Update is new
+	Identity   *device.Identity
+	Connection *document.Connection
+	Twin       []byte // stored form; not kept
+}
+
+// merge adds what a later commit did.
+func (u *Update) merge(later Update) {
+	if later.Deleted {
+		*u = later
+		return
+	}
+	if later.Identity != nil {
+		u.Identity = later.Identity
+	}
+	if later.Connection != nil {
+		u.Connection = later.Connection
+	}
+	if later.Twin != nil {
+		u.Twin = later.Twin
+	}
+}
+
+// A writer changes chunks. Those that a snapshot may read it copies first, and
+// the parts of them likewise; all others it changes in place.
+type writer struct {
+	paths *paths
+	epoch uint64 // of what the writer makes
+	read  uint64 // the newest epoch that a snapshot reads
+	bytes int    // by which columns have grown
+	docs  int    // by which keys and stored documents have grown
+
+	was, is twin.Decoder
+	row     []byte
+}
+
+// frozen tells whether a snapshot may read what was made in epoch.
+func (w *writer) frozen(epoch uint64) bool { return epoch <= w.read }
+
+// insert puts a new row into k, which has room and is the writer's own.
+func (w *writer) insert(k *chunk, row int, key string) {
+	if w.frozen(k.keysEpoch) {
+		k.keys = append(make([]string, 0, roundUp(len(k.keys))), k.keys...)
+		k.keysEpoch = w.epoch
+	}
+	for n, c := range k.columns {
+		if c == nil {
+			continue
+		}
+		c = w.own(k, n)
+		before := c.size()
+		c.open(row, w.paths.isTimes(n))
+		w.bytes += c.size() - before
+	}
+	k.keys = slices.Insert(k.keys, row, key)
+	k.docs = slices.Insert(k.docs, row, "")
+	w.docs += len(key) + rowBytes
+}
+
+// rowBytes is what a row costs apart from its key, document and values.
+const rowBytes = 32
+
+// remove takes a row out of k, which is the writer's own.
+func (w *writer) remove(k *chunk, row int) {
+	w.docs -= len(k.keys[row]) + len(k.docs[row]) + rowBytes
+	if w.frozen(k.keysEpoch) {
+		k.keys = append([]string(nil), k.keys...)
+		k.keysEpoch = w.epoch
+	}
+	k.keys = slices.Delete(k.keys, row, row+1)
+	k.docs = slices.Delete(k.docs, row, row+1)
+	for n, c := range k.columns {
+		if c == nil {
+			continue
+		}
+		c = w.own(k, n)
+		before := c.size()
+		c.close(row)
+		w.bytes += c.size() - before
+		w.dropEmpty(k, n)
+	}
+}
+
+// own makes the column n of k the writer's.
+func (w *writer) own(k *chunk, n int) *column {
+	c := k.columns[n]
+	if w.frozen(c.epoch) {
+		c = c.copy(w.epoch)
+		k.columns[n] = c
+	}
+	return c
+}
+
+func (w *writer) dropEmpty(k *chunk, n int) {
+	if c := k.columns[n]; c.empty(len(k.keys)) {
+		w.bytes -= c.size()
+		k.columns[n] = nil
+	}
+}
+
+// column gives the column of a path for writing.
+func (w *writer) column(k *chunk, p *path) *column {
+	for p.number >= len(k.columns) {
+		k.columns = append(k.columns, nil)
+	}
+	if k.columns[p.number] != nil {
+		return w.own(k, p.number)
+	}
+	var c *column
+	if p.times {
+		c = newTimes(w.epoch, len(k.keys))
+	} else {
+		c = newColumn(w.epoch, len(k.keys))
+	}
+	w.bytes += c.size()
+	k.columns[p.number] = c
+	return c
+}
+
+// set puts the value at a path of a row, "" for none.
+func (w *writer) set(k *chunk, row int, p *path, text string) {
+	if p.number == without || text == "" && k.column(p.number) == nil {
+		return
+	}
+	c := w.column(k, p)
+	before := c.size()
+	c.set(row, text)
+	w.bytes += c.size() - before
+	if text == "" {
+		w.dropEmpty(k, p.number)
+	}
+}
+
+// setTime puts a time of the hub's own. The time askTime is for the document to
+// say.
+func (w *writer) setTime(k *chunk, row int, p *path, ticks int64) {
+	if c := k.column(p.number); c == nil || c.cells[row] != cell(ticks) {
+		w.column(k, p).cells[row] = cell(ticks)
+	}
+}
+
+// askTime stands for a time that only the document knows.
+const askTime = -1
+
+// update applies u to the row of k that it is about; k is the writer's own.
+// New rows have been inserted, and are empty.
+func (w *writer) update(k *chunk, row int, u *Update) error {
+	was, now := document.Document{ID: u.ID}, document.Document{ID: u.ID}
+	fresh := k.docs[row] == ""
+	var stored string
+	if !fresh {
+		var err error
+		if stored, err = read(&was, &w.was, k.docs[row]); err != nil {
+			return err
+		}
+		now.Head = was.Head
+	}
+	if u.Identity != nil {
+		now.Head.SetIdentity(u.Identity)
+	}
+	if u.Connection != nil {
+		now.Head.SetConnection(*u.Connection)
+	}
+	w.row = document.AppendHead(w.row[:0], &now.Head)
+	if u.Twin != nil {
+		w.row = append(w.row, u.Twin...)
+	} else {
+		w.row = append(w.row, stored...)
+	}
+	doc := string(w.row)
+	if _, err := read(&now, &w.is, doc); err != nil {
+		return err
+	}
+	w.docs += len(doc) - len(k.docs[row])
+	k.docs[row] = doc
+	w.show(k, row, &was, &now, fresh, u.Twin != nil)
+	return nil
+}
+
+// restore sets the values of a row whose document is there already.
+func (w *writer) restore(k *chunk, row int) error {
+	now := document.Document{ID: idOf(k.keys[row])}
+	if _, err := read(&now, &w.is, k.docs[row]); err != nil {
+		return err
+	}
+	w.show(k, row, &document.Document{}, &now, true, true)
+	return nil
+}
+
+// read takes a stored document apart: d refers to texts of stored from then on.
+func read(d *document.Document, decoder *twin.Decoder, stored string) (twin string, err error) {
+	if d.Head, twin, err = document.DecodeHead(stored); err != nil {
+		return "", err
+	}
+	d.Twin, err = decoder.Decode(twin)
+	return twin, err
+}
+
+var moduleID = []string{"moduleId"}
+
+// show sets the values in which now differs from was.
+func (w *writer) show(k *chunk, row int, was, now *document.Document, fresh, twinToo bool) {
+	w.paths.mu.RLock()
+	defer w.paths.mu.RUnlock()
+	if fresh {
+		id, _ := now.Lookup(moduleID)
+		w.set(k, row, w.paths.module, id)
+	}
+	if fresh || was.Head != now.Head {
+		w.head(k, row, was, now, fresh)
+	}
+	if twinToo {
+		w.twin(k, row, was, now, fresh)
+	}
+}
+
+// head sets the values that depend on identity and connection.
+func (w *writer) head(k *chunk, row int, was, now *document.Document, fresh bool) {
+	w.fixed(k, row, w.paths.head, was, now, fresh)
+	activity := now.Head.LastActivity
+	if now.Head.Connected {
+		activity = askTime // it moves without commits
+	}
+	w.setTime(k, row, w.paths.lastActivity, activity)
+	w.setTime(k, row, w.paths.statusUpdated, now.Head.StatusUpdated)
+}
+
+// fixed sets those of the hub's own paths that have changed.
+func (w *writer) fixed(k *chunk, row int, list []fixed, was, now *document.Document, fresh bool) {
+	for _, p := range list {
+		text, _ := now.Lookup(p.keys)
+		if !fresh {
+			if old, _ := was.Lookup(p.keys); old == text {
+				continue
+			}
+		}
+		w.set(k, row, p.path, text)
+	}
+}
+
+// twin sets the values that depend on the twin.
+func (w *writer) twin(k *chunk, row int, was, now *document.Document, fresh bool) {
+	w.fixed(k, row, w.paths.twin, was, now, fresh)
+	w.setTime(k, row, w.paths.desiredUpdated, now.Twin.DesiredUpdated())
+	w.setTime(k, row, w.paths.reportedUpdated, now.Twin.ReportedUpdated())
+	var tags, desired, reported twin.Object
+	if !fresh {
+		tags, desired, reported = was.Twin.Tags(), was.Twin.Desired(), was.Twin.Reported()
+	}
+	w.object(k, row, w.paths.tags, tags, now.Twin.Tags())
+	w.object(k, row, w.paths.desired, desired, now.Twin.Desired())
+	w.object(k, row, w.paths.reported, reported, now.Twin.Reported())
+}
+
+// split makes a chunk of the upper half of k, which is the writer's own.
+func (w *writer) split(k *chunk) (*chunk, error) {
+	half := len(k.keys) / 2
+	upper := &chunk{
+		epoch: w.epoch, keysEpoch: w.epoch,
+		keys: slices.Clone(k.keys[half:]), docs: slices.Clone(k.docs[half:]),
+	}
+	k.keys, k.docs, k.keysEpoch = slices.Clone(k.keys[:half]), k.docs[:half:half], w.epoch
+	for n, c := range k.columns {
+		if c == nil {
+			continue
+		}
+		c = w.own(k, n)
+		before := c.size()
+		c.truncate(half)
+		w.bytes += c.size() - before
+		w.dropEmpty(k, n)
+	}
+	return upper, w.restoreFrom(upper, 0)
+}
+
+// restoreFrom sets the values of all rows from row on.
+func (w *writer) restoreFrom(k *chunk, row int) error {
+	for ; row < len(k.keys); row++ {
+		if err := w.restore(k, row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// join puts the rows of upper, which stands behind k, into k. k is the writer's
+// own.
+func (w *writer) join(k, upper *chunk) error {
+	from := len(k.keys)
+	k.keys, k.keysEpoch = slices.Concat(k.keys, upper.keys), w.epoch
+	k.docs = append(k.docs, upper.docs...)
+	for n, c := range k.columns {
+		if c == nil {
+			continue
+		}
+		c = w.own(k, n)
+		before := c.size()
+		for row := from; row < len(k.keys); row++ {
+			c.open(row, w.paths.isTimes(n))
+		}
+		w.bytes += c.size() - before
+	}
+	w.bytes -= upper.columnBytes()
+	return w.restoreFrom(k, from)
+}
