@@ -149,6 +149,18 @@ func BenchmarkDecode(b *testing.B) {
 	}
 }
 
+func BenchmarkDecoder(b *testing.B) {
+	stored := string(sample(b, 15, 34).AppendBinary(nil))
+	var d Decoder
+	b.SetBytes(int64(len(stored)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := d.Decode(stored); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func BenchmarkLookup(b *testing.B) {
 	tw := sample(b, 15, 34)
 	path := []string{"properties", "reported", "group1", "member14"}

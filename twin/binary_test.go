@@ -95,3 +95,26 @@ func nested(n int) string {
 	return "\x01\x01" + string(rune(n+1)) + "\x00\x00\x00\x00\x01" +
 		strings.Repeat("\x07\x01a", n) + "\x06\x01a1" + strings.Repeat("\x00", 10)
 }
+
+// A Decoder that has seen the largest twin allocates nothing, and what it read
+// of one twin is not changed by the next.
+func TestDecoder(t *testing.T) {
+	large, small := string(sample(t, 40, 30).AppendBinary(nil)), string(drawn(t).AppendBinary(nil))
+	var d Decoder
+	decode := func(stored string) *Twin {
+		tw, err := d.Decode(stored)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tw
+	}
+	decode(large)
+	tw := decode(small)
+	key, text, _ := tw.Reported().Member(0)
+	if n := testing.AllocsPerRun(10, func() { decode(small); decode(large) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	if key != "fw" || text != `"2"` {
+		t.Errorf("the key has become %q, its value %s", key, text)
+	}
+}

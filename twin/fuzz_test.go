@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -150,7 +151,7 @@ func FuzzAppendEvent(f *testing.F) {
 
 // FuzzDecode gives any bytes to Decode. What it takes for a twin must be usable
 // like one, even if the texts in it are nonsense, and must store to what it was
-// read from.
+// read from. A Decoder with used room must agree.
 func FuzzDecode(f *testing.F) {
 	f.Add(New(t0).AppendBinary(nil))
 	f.Add(sample(f, 12, 20).AppendBinary(nil))
@@ -159,8 +160,14 @@ func FuzzDecode(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	used := string(sample(f, 12, 20).AppendBinary(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		tw, err := Decode(b)
+		var decoder Decoder
+		decoder.Decode(used)
+		if again, verdict := decoder.Decode(string(b)); verdict != err || err == nil && !reflect.DeepEqual(again, tw) {
+			t.Errorf("%x: Decode says %v %v, a Decoder %v %v", b, tw, err, again, verdict)
+		}
 		if err != nil {
 			return
 		}

@@ -2,6 +2,7 @@ package twin
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -108,6 +109,15 @@ func TestAppendTime(t *testing.T) {
 	} {
 		if got := string(AppendTime(nil, c.at)); got != c.want {
 			t.Errorf("%v: want %s, got %s", c.at, c.want, got)
+		}
+	}
+	for ticks, want := range map[int64]string{
+		1:             "0001-01-01T00:00:00.0000001Z",
+		math.MinInt64: "0001-01-01T00:00:00.0000000Z",
+		math.MaxInt64: "9999-12-31T23:59:59.9999999Z",
+	} {
+		if got := string(AppendTicks([]byte("x"), ticks)); got != "x"+want {
+			t.Errorf("tick %d: want %s, got %s", ticks, want, got)
 		}
 	}
 }

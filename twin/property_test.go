@@ -162,10 +162,11 @@ func patchOf(depth int) *rapid.Generator[string] {
 func TestAgainstReference(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		tw := New(at(0))
+		var decoder Decoder
 		root := func() *model { return &model{kids: map[string]*model{}, at: at(0)} }
 		ref := &reference{tags: root(), desired: root(), reported: root(), etag: 1, d: 1, r: 1}
 		for step := range rapid.IntRange(1, 12).Draw(rt, "steps") {
-			h := history{rt, tw, ref, at(int64(step + 1))}
+			h := history{rt, tw, ref, at(int64(step + 1)), &decoder}
 			before := string(tw.AppendSections(nil))
 			old := tw
 			switch rapid.SampledFrom([]string{"merge", "merge", "replace", "report", "report"}).Draw(rt, "op") {
@@ -190,6 +191,8 @@ type history struct {
 	tw  *Twin
 	ref *reference
 	now time.Time
+
+	decoder *Decoder // has decoded what came before
 }
 
 func (h history) event(c *Change) string {
@@ -334,6 +337,42 @@ func (h history) check(tw *Twin) {
 	h.equal("stored again", back.AppendBinary(nil), stored)
 	h.equal("decoded cost", []cost{back.tags.cost, back.desired.cost, back.reported.cost},
 		[]cost{tw.tags.cost, tw.desired.cost, tw.reported.cost})
+	h.checkDecoder(string(stored), back)
+	h.equal("times", []int64{tw.DesiredUpdated(), tw.ReportedUpdated()}, []int64{Ticks(h.ref.desired.at), Ticks(h.ref.reported.at)})
+	h.checkObject("tags", tw.Tags(), h.ref.tags)
+	h.checkObject("desired", tw.Desired(), h.ref.desired)
+	h.checkObject("reported", tw.Reported(), h.ref.reported)
+}
+
+// checkDecoder decodes stored with room that has been used for other twins, and
+// for a damaged one just before.
+func (h history) checkDecoder(stored string, want *Twin) {
+	damaged := []byte(stored)
+	damaged[rapid.IntRange(0, len(damaged)-1).Draw(h.T, "place")] ^= rapid.Byte().Draw(h.T, "damage")
+	h.decoder.Decode(string(damaged))
+	got, err := h.decoder.Decode(stored)
+	if err != nil {
+		h.Fatal(err)
+	}
+	h.equal("twin of the decoder", got, want)
+}
+
+// checkObject compares the members of an object with the reference.
+func (h history) checkObject(name string, o Object, want *model) {
+	h.equal(name+": members", o.Len(), len(want.kids))
+	for i := range o.Len() {
+		key, json, kids := o.Member(i)
+		m := want.kids[key]
+		switch {
+		case m == nil:
+			h.Fatalf("%s has %q", name, key)
+		case m.kids != nil:
+			h.equal(name+"."+key, json, "")
+			h.checkObject(name+"."+key, kids, m)
+		default:
+			h.equal(name+"."+key, h.json(json), m.leaf)
+		}
+	}
 }
 
 func (h history) equal(what string, got, want any) {

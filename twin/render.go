@@ -103,11 +103,11 @@ func appendKey(dst []byte, key string) []byte {
 }
 
 // metadata renders trees of $metadata. Most nodes share a stamp with the node
-// before them, so it keeps the text of the last one.
+// before them, so it copies the text of the last one from where it stands in dst.
 type metadata struct {
-	last    stamp
-	text    []byte
-	uniform bool // all nodes carry the stamp of the root: those of a difference
+	last     stamp
+	from, to int  // the text of last in dst; none yet if they are equal
+	uniform  bool // all nodes carry the stamp of the root: those of a difference
 }
 
 // append appends the metadata of an object with its own stamp and members.
@@ -131,15 +131,16 @@ func (m *metadata) append(dst []byte, s stamp, members []node) []byte {
 
 // appendStamp appends the opening brace and the times of one node.
 func (m *metadata) appendStamp(dst []byte, s stamp) []byte {
-	if m.text != nil && s == m.last {
-		return append(dst, m.text...)
+	if m.to > m.from && s == m.last {
+		return append(dst, dst[m.from:m.to]...)
 	}
-	m.last = s
-	m.text = append(m.text[:0], `{"$lastUpdated":"`...)
-	m.text = append(AppendTicks(m.text, s.at), '"')
+	m.last, m.from = s, len(dst)
+	dst = append(dst, `{"$lastUpdated":"`...)
+	dst = append(AppendTicks(dst, s.at), '"')
 	if s.version != 0 {
-		m.text = append(m.text, `,"$lastUpdatedVersion":`...)
-		m.text = strconv.AppendInt(m.text, s.version, 10)
+		dst = append(dst, `,"$lastUpdatedVersion":`...)
+		dst = strconv.AppendInt(dst, s.version, 10)
 	}
-	return append(dst, m.text...)
+	m.to = len(dst)
+	return dst
 }
