@@ -65,7 +65,7 @@ var (
 
 func (g *maker) tags() []byte {
 	plant := g.skewed(100)
-	o := object{}
+	o := objectWriter{}
 	// An odd factor permutes the 32-bit numbers: serials scatter and never meet.
 	o.text("serial", "SN-"+hex(uint64(uint32(g.number)*2654435761), 8))
 	o.open("location")
@@ -75,7 +75,7 @@ func (g *maker) tags() []byte {
 	o.number("floor", int64(g.r.IntN(10)))
 	o.close()
 	o.text("customer", "customer-"+strconv.Itoa(g.skewed(5000)))
-	o.text("ring", pick(g, 80, "stable", 15, "beta", 5, "canary"))
+	o.text("ring", g.among(80, "stable", 15, "beta", 5, "canary"))
 	if g.chance(40) {
 		o.text("contract", contracts[g.r.IntN(len(contracts))])
 	}
@@ -86,7 +86,7 @@ func (g *maker) tags() []byte {
 }
 
 // slot is the path whose values are of many types.
-func (g *maker) slot(o *object) {
+func (g *maker) slot(o *objectWriter) {
 	n := g.skewed(32)
 	switch k := g.r.IntN(10); {
 	case k < 4:
@@ -102,10 +102,10 @@ func (g *maker) slot(o *object) {
 
 func (g *maker) desired() []byte {
 	g.wanted = version(g.skewed(40))
-	o := object{}
+	o := objectWriter{}
 	o.open("firmware")
 	o.text("version", g.wanted)
-	o.text("channel", pick(g, 90, "stable", 10, "preview"))
+	o.text("channel", g.among(90, "stable", 10, "preview"))
 	o.text("url", "https://firmware.example.com/"+g.wanted+".bin")
 	o.text("sha", hex(g.r.Uint64(), 16)+hex(g.r.Uint64(), 16)+hex(g.r.Uint64(), 16))
 	o.close()
@@ -118,12 +118,12 @@ func (g *maker) desired() []byte {
 	o.decimal("high", int64(1000+g.r.IntN(300)))
 	o.close()
 	o.texts("features", features, func() bool { return g.chance(30) })
-	o.text("fan", pick(g, 70, "auto", 20, "on", 10, "off"))
+	o.text("fan", g.among(70, "auto", 20, "on", 10, "off"))
 	return o.end()
 }
 
 func (g *maker) reported() []byte {
-	o := object{}
+	o := objectWriter{}
 	g.firmware(&o)
 	g.connectivity(&o)
 	g.status(&o)
@@ -147,7 +147,7 @@ func (g *maker) reported() []byte {
 	return o.end()
 }
 
-func (g *maker) firmware(o *object) {
+func (g *maker) firmware(o *objectWriter) {
 	have := g.wanted
 	if g.chance(15) {
 		have = version(g.skewed(40))
@@ -158,8 +158,8 @@ func (g *maker) firmware(o *object) {
 	o.close()
 }
 
-func (g *maker) connectivity(o *object) {
-	kind := pick(g, 45, "wifi", 33, "cellular", 22, "ethernet")
+func (g *maker) connectivity(o *objectWriter) {
+	kind := g.among(45, "wifi", 33, "cellular", 22, "ethernet")
 	o.open("connectivity")
 	o.text("type", kind)
 	switch kind {
@@ -173,8 +173,8 @@ func (g *maker) connectivity(o *object) {
 	o.close()
 }
 
-func (g *maker) status(o *object) {
-	status := pick(g, 80, "Success", 12, "Pending", 7, "Failed", 1, "Unknown")
+func (g *maker) status(o *objectWriter) {
+	status := g.among(80, "Success", 12, "Pending", 7, "Failed", 1, "Unknown")
 	codes := map[string]int64{"Success": 200, "Pending": 202, "Failed": 500, "Unknown": 404}
 	o.text("status", status)
 	o.number("statusCode", codes[status])
@@ -195,8 +195,8 @@ func (g *maker) skewed(n int) int {
 
 func (g *maker) chance(percent int) bool { return g.r.IntN(100) < percent }
 
-// pick draws from pairs of percent and text, which make 100 together.
-func pick(g *maker, pairs ...any) string {
+// among draws from pairs of percent and text, which make 100 together.
+func (g *maker) among(pairs ...any) string {
 	at := g.r.IntN(100)
 	for i := 0; ; i += 2 {
 		if at -= pairs[i].(int); at < 0 {
@@ -205,7 +205,9 @@ func pick(g *maker, pairs ...any) string {
 	}
 }
 
-func version(n int) string { return strconv.Itoa(1+n/16) + "." + strconv.Itoa(n/4%4) + "." + strconv.Itoa(n%4) }
+func version(n int) string {
+	return strconv.Itoa(1+n/16) + "." + strconv.Itoa(n/4%4) + "." + strconv.Itoa(n%4)
+}
 
 func two(n int) string { return string([]byte{byte('0' + n/10), byte('0' + n%10)}) }
 
@@ -218,10 +220,10 @@ func hex(v uint64, digits int) string {
 	return string(b)
 }
 
-// object writes a JSON object. Names and texts must need no escapes.
-type object struct{ b []byte }
+// An objectWriter writes a JSON object. Names and texts must need no escapes.
+type objectWriter struct{ b []byte }
 
-func (o *object) name(name string) {
+func (o *objectWriter) name(name string) {
 	c := byte(',')
 	switch {
 	case len(o.b) == 0:
@@ -237,31 +239,31 @@ func (o *object) name(name string) {
 	o.b = append(o.b, `":`...)
 }
 
-func (o *object) text(name, v string) {
+func (o *objectWriter) text(name, v string) {
 	o.name(name)
 	o.b = append(o.b, '"')
 	o.b = append(o.b, v...)
 	o.b = append(o.b, '"')
 }
 
-func (o *object) number(name string, v int64) {
+func (o *objectWriter) number(name string, v int64) {
 	o.name(name)
 	o.b = strconv.AppendInt(o.b, v, 10)
 }
 
 // decimal writes a number of tenths.
-func (o *object) decimal(name string, tenths int64) {
+func (o *objectWriter) decimal(name string, tenths int64) {
 	o.name(name)
 	o.b = strconv.AppendFloat(o.b, float64(tenths)/10, 'f', 1, 64)
 }
 
-func (o *object) truth(name string, v bool) {
+func (o *objectWriter) truth(name string, v bool) {
 	o.name(name)
 	o.b = strconv.AppendBool(o.b, v)
 }
 
 // texts writes an array of those of all that in accepts.
-func (o *object) texts(name string, all []string, in func() bool) {
+func (o *objectWriter) texts(name string, all []string, in func() bool) {
 	o.name(name)
 	o.b = append(o.b, '[')
 	for _, v := range all {
@@ -277,11 +279,11 @@ func (o *object) texts(name string, all []string, in func() bool) {
 	o.b = append(o.b, ']')
 }
 
-func (o *object) open(name string) {
+func (o *objectWriter) open(name string) {
 	o.name(name)
 	o.b = append(o.b, '{')
 }
 
-func (o *object) close() { o.b = append(o.b, '}') }
+func (o *objectWriter) close() { o.b = append(o.b, '}') }
 
-func (o *object) end() []byte { return append(o.b, '}') }
+func (o *objectWriter) end() []byte { return append(o.b, '}') }

@@ -44,8 +44,8 @@ func TestSyntheticSeeds(t *testing.T) {
 	}
 }
 
-// document is what the tests look at in a synthetic twin.
-type document struct {
+// synthetic is what the tests look at in a synthetic twin.
+type synthetic struct {
 	Tags struct {
 		Serial   string
 		Location struct{ Plant, Region string }
@@ -78,7 +78,7 @@ func TestSyntheticShares(t *testing.T) {
 			t.Fatalf("%s comes after %s", s.ID, last)
 		}
 		last = s.ID
-		var d document
+		var d synthetic
 		for _, section := range []struct {
 			text []byte
 			into any
