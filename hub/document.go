@@ -9,22 +9,18 @@ import (
 func (h *Hub) document(id device.ID, s *state) *document.Document {
 	d := &document.Document{ID: id, Twin: s.twin}
 	d.Head.SetIdentity(s.identity)
-	c := h.connection(id, s)
-	shown := document.Connection{
-		Connected:                 c.State == device.Connected,
-		LastActivity:              c.LastActivityTime,
-		CloudToDeviceMessageCount: c.CloudToDeviceMessageCount,
+	if s.connection == nil {
+		d.Head.SetConnection(document.Connection{})
+		return d
 	}
-	if s.connection != nil {
-		shown.ModelID = s.connection.ModelID
-	}
-	d.Head.SetConnection(shown)
+	c := h.shownConnection(s.connection)
+	c.LastActivity = h.connection(id, s).LastActivityTime
+	d.Head.SetConnection(*c)
 	return d
 }
 
 // connection is what twin and identity say of the connection: the committed
-// record, with the activity of the live link on top. A record of an earlier run
-// that says "connected" is of a hub that died: the device is not.
+// record, with the activity of the live link on top.
 func (h *Hub) connection(id device.ID, s *state) device.Connection {
 	c := device.Connection{State: device.Disconnected}
 	r := s.connection
@@ -32,14 +28,12 @@ func (h *Hub) connection(id device.ID, s *state) device.Connection {
 		return c
 	}
 	c.StateUpdatedTime, c.LastActivityTime = r.Since, r.Activity
-	if !r.Connected || r.Epoch != h.epoch {
+	if !h.isConnected(r) {
 		return c
 	}
 	c.State = device.Connected
-	if link := h.table.Find(id); link != nil {
-		if t := link.LastActivity(); t.After(c.LastActivityTime) {
-			c.LastActivityTime = t
-		}
+	if t := h.lastActivity(id); t.After(c.LastActivityTime) {
+		c.LastActivityTime = t
 	}
 	return c
 }

@@ -49,7 +49,11 @@ type heads struct {
 	seed   maphash.Seed
 	shards [64]shard
 	budget int64 // bytes for each shard
+	acked  atomic.Uint64
 }
+
+// acknowledged is the position of the newest commit that anybody was told of.
+func (hs *heads) acknowledged() store.Position { return store.Position(hs.acked.Load()) }
 
 type shard struct {
 	mu    sync.Mutex
@@ -221,6 +225,9 @@ func (hs *heads) change(hd *head, f step, done func(*state, store.Position, erro
 			hd.setDurable(next)
 		case refusal != nil:
 			err = refusal
+		}
+		if err == nil {
+			hs.acked.Store(uint64(pos)) // done is called in the order of positions
 		}
 		hd.pending.Add(-1)
 		hd.release()

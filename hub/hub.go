@@ -6,10 +6,12 @@ import (
 	"encoding/binary"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"time"
 
 	"github.com/hubtwin/hubtwin/auth"
+	"github.com/hubtwin/hubtwin/index"
 	"github.com/hubtwin/hubtwin/presence"
 	"github.com/hubtwin/hubtwin/store"
 )
@@ -23,6 +25,8 @@ type Config struct {
 	// KeepEvents is how many of the newest commits keep their events in the
 	// event log; 0 means 1,000,000.
 	KeepEvents uint64
+	// Index bounds the query index. Its Activity is the hub's business.
+	Index index.Config
 }
 
 // Hub carries out use cases. All methods may be called from many goroutines.
@@ -37,6 +41,9 @@ type Hub struct {
 	epoch  uint64   // counts the runs of the hub on this store
 
 	policies map[string]auth.Policy
+
+	index *index.Index
+	heavy chan struct{} // places of queries that go on for long
 
 	trim      chan store.Position // holds the newest commit that the trimmer has not heard of
 	stop      context.CancelFunc
@@ -65,9 +72,18 @@ func Open(ctx context.Context, c Config) (*Hub, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open hub: follow commits: %w", err)
 	}
+	projection, err := c.Store.Follow()
+	if err != nil {
+		follower.Close()
+		return nil, fmt.Errorf("open hub: follow commits: %w", err)
+	}
+	c.Index.Activity = h.lastActivity
+	h.index = index.New(c.Index)
+	h.heavy = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1))
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	h.stop = stop
 	h.followers.Go(func() { h.follow(run, follower) })
+	h.followers.Go(func() { h.project(run, projection) })
 	h.followers.Go(func() { h.trimEvents(run) })
 	return h, nil
 }

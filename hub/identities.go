@@ -7,6 +7,7 @@ import (
 	"github.com/hubtwin/hubtwin/auth"
 	"github.com/hubtwin/hubtwin/device"
 	"github.com/hubtwin/hubtwin/fault"
+	"github.com/hubtwin/hubtwin/index"
 	"github.com/hubtwin/hubtwin/query"
 	"github.com/hubtwin/hubtwin/twin"
 )
@@ -59,14 +60,21 @@ func (h *Hub) Identities(ctx context.Context, who auth.Principal, top int) ([]Id
 	}
 	defer v.Close()
 	var list []IdentityDocument
-	for row, err := range (documents{h, v}).states("") {
+	for row, err := range storedRows(v) {
 		if err != nil {
 			return nil, err
 		}
-		if row.id.IsModule() || !row.state.registered() {
+		if row.id.IsModule() {
 			continue
 		}
-		if list = append(list, h.identityDocument(row.id, row.state)); len(list) == top {
+		s, err := row.state()
+		if err != nil {
+			return nil, err
+		}
+		if !s.registered() {
+			continue
+		}
+		if list = append(list, h.identityDocument(row.id, s)); len(list) == top {
 			break
 		}
 	}
@@ -225,30 +233,33 @@ type Statistics struct {
 	Total, Enabled, Disabled int64
 }
 
-// DeviceStatistics counts the registered devices by their status. It is a query:
-// whatever answers queries fast answers this fast.
+// DeviceStatistics counts the registered devices by their status.
 func (h *Hub) DeviceStatistics(ctx context.Context, who auth.Principal) (Statistics, error) {
 	if err := who.May(auth.RegistryRead); err != nil {
 		return Statistics{}, err
 	}
-	v, err := h.store.View()
-	if err != nil {
-		return Statistics{}, outcome(err)
-	}
-	defer v.Close()
 	var st Statistics
-	devices := &query.Query{Star: true, From: query.Devices}
-	for d, err := range (documents{h, v}).Documents(ctx, devices, "") {
-		if err != nil {
-			return Statistics{}, err
+	err := h.search(ctx, func(ctx context.Context, s *index.Snapshot) (err error) {
+		if st.Total, err = s.Count(ctx, everyDevice); err == nil {
+			st.Enabled, err = s.Count(ctx, enabledDevices)
 		}
-		st.Total++
-		if status, _ := d.Lookup([]string{"status"}); status == `"enabled"` {
-			st.Enabled++
-		}
-	}
+		return err
+	})
 	st.Disabled = st.Total - st.Enabled
-	return st, nil
+	return st, err
+}
+
+var (
+	everyDevice    = mustParse("SELECT * FROM devices")
+	enabledDevices = mustParse("SELECT * FROM devices WHERE status = 'enabled'")
+)
+
+func mustParse(text string) *query.Query {
+	q, err := query.Parse(text)
+	if err != nil {
+		panic(err)
+	}
+	return q
 }
 
 // ConnectedDevices counts the devices and modules that are connected now.

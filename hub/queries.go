@@ -6,14 +6,13 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"iter"
-	"slices"
+	"errors"
+	"time"
 
 	"github.com/hubtwin/hubtwin/auth"
-	"github.com/hubtwin/hubtwin/device"
 	"github.com/hubtwin/hubtwin/fault"
+	"github.com/hubtwin/hubtwin/index"
 	"github.com/hubtwin/hubtwin/query"
-	"github.com/hubtwin/hubtwin/store"
 )
 
 // QueryPage is one page of the answer to a query.
@@ -43,17 +42,85 @@ func (h *Hub) Query(ctx context.Context, who auth.Principal, text string, size i
 	if err != nil {
 		return QueryPage{}, err
 	}
-	v, err := h.store.View()
-	if err != nil {
-		return QueryPage{}, outcome(err)
-	}
-	defer v.Close()
-	page, err := q.Run(ctx, documents{h, v}, size, from)
+	var page query.Page
+	err = h.search(ctx, func(ctx context.Context, s *index.Snapshot) (err error) {
+		page, err = q.Run(ctx, s, size, from)
+		return err
+	})
 	if err != nil {
 		return QueryPage{}, err
 	}
 	next, err := h.sealCursor(text, page.Next)
 	return QueryPage{ItemType: q.ItemType(), Rows: page.Rows, Continuation: next}, err
+}
+
+// Explain says how the hub finds the documents that satisfy the condition of
+// the query text. It asks for the right that Query does.
+func (h *Hub) Explain(ctx context.Context, who auth.Principal, text string) (index.Plan, error) {
+	if err := who.May(auth.ServiceConnect); err != nil {
+		return index.Plan{}, err
+	}
+	q, err := query.Parse(text)
+	if err != nil {
+		return index.Plan{}, err
+	}
+	var plan index.Plan
+	err = h.search(ctx, func(ctx context.Context, s *index.Snapshot) (err error) {
+		plan, err = s.Explain(ctx, q)
+		return err
+	})
+	return plan, err
+}
+
+// A query first runs for a moment, as most of them end within it. What goes on
+// longer begins anew in one of few places, and lets others go first: so heavy
+// queries get slower when there are many of them, and nobody else does. While it
+// waits for a place it holds no snapshot.
+const (
+	lightTime      = 5 * time.Millisecond
+	lightDocuments = 5_000
+
+	// QueryTime is how long a query may take, the wait for its place included.
+	QueryTime = 30 * time.Second
+	// QueryDocuments is how many documents one may look at, beyond what columns
+	// decide.
+	QueryDocuments = 20_000_000
+)
+
+// search runs f on a snapshot with everything that was acknowledged before.
+func (h *Hub) search(ctx context.Context, f func(context.Context, *index.Snapshot) error) error {
+	at := h.heads.acknowledged()
+	ctx, cancel := context.WithTimeout(ctx, QueryTime)
+	defer cancel()
+	if err := h.index.Wait(ctx, at); err != nil {
+		if errors.Is(err, index.ErrLoading) {
+			return fault.New(fault.ServiceUnavailable, "try again in a few seconds: %w", err)
+		}
+		return err
+	}
+	err := h.searchOnce(ctx, index.Budget{Until: time.Now().Add(lightTime), Documents: lightDocuments}, f)
+	if !errors.Is(err, index.ErrBudget) {
+		return err
+	}
+	select {
+	case h.heavy <- struct{}{}:
+	case <-ctx.Done():
+		return fault.New(fault.ServiceUnavailable, "the hub is busy with other queries: %w", ctx.Err())
+	}
+	defer func() { <-h.heavy }()
+	until, _ := ctx.Deadline()
+	err = h.searchOnce(ctx, index.Budget{Until: until, Documents: QueryDocuments, Polite: true}, f)
+	if errors.Is(err, index.ErrBudget) || errors.Is(err, context.DeadlineExceeded) {
+		return fault.New(fault.ArgumentInvalid, "BadRequest the query takes longer than %v, or looks at more than %d documents; narrow it by a condition that columns can decide (hubtwin query --explain)", QueryTime, QueryDocuments)
+	}
+	return err
+}
+
+func (h *Hub) searchOnce(ctx context.Context, b index.Budget, f func(context.Context, *index.Snapshot) error) error {
+	s := h.index.Snapshot()
+	defer s.Close()
+	s.Budget = b
+	return f(ctx, s)
 }
 
 // sealCursor makes a continuation token: the cursor with a signature over it
@@ -96,76 +163,4 @@ func (h *Hub) signCursor(text string, plain []byte) []byte {
 	m.Write(query[:])
 	m.Write(plain)
 	return m.Sum(nil)[:16]
-}
-
-// documents is a view of the store as the source of rows.
-type documents struct {
-	h *Hub
-	v store.View
-}
-
-// Documents walks the twins of devices or of modules. It reads each identity's
-// records straight from the view, past the cache: a walk over the fleet must
-// not push out what is in use.
-func (d documents) Documents(ctx context.Context, q *query.Query, after string) iter.Seq2[query.Document, error] {
-	return func(yield func(query.Document, error) bool) {
-		if q.From == query.Jobs {
-			return // there are no jobs yet
-		}
-		modules := q.From == query.Modules
-		for row, err := range d.states(after) {
-			if err == nil {
-				err = ctx.Err() // here, because a walk may give nothing for long
-			}
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			if row.id.IsModule() != modules || !row.state.registered() {
-				continue
-			}
-			if !yield(d.h.document(row.id, row.state), nil) {
-				return
-			}
-		}
-	}
-}
-
-type stateRow struct {
-	id    device.ID
-	state *state
-}
-
-// states walks all identities behind the row key after.
-func (d documents) states(after string) iter.Seq2[stateRow, error] {
-	return func(yield func(stateRow, error) bool) {
-		start := []byte{tableDevices}
-		if after != "" {
-			start = afterPrefix(slices.Concat(start, []byte(after), []byte{0}))
-		}
-		var row stateRow
-		for e, err := range d.v.Scan(start, []byte{tableDevices + 1}) {
-			if err != nil {
-				yield(stateRow{}, err)
-				return
-			}
-			id, part, ok := splitKey(e.Key)
-			if !ok {
-				continue
-			}
-			if row.state == nil || id != row.id {
-				if row.state != nil && !yield(row, nil) {
-					return
-				}
-				row = stateRow{id, new(state)}
-			}
-			if err := row.state.setPart(part, e.Record); err != nil {
-				yield(stateRow{}, err)
-				return
-			}
-		}
-		if row.state != nil {
-			yield(row, nil)
-		}
-	}
 }

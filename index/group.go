@@ -35,6 +35,25 @@ func (s *Snapshot) Group(ctx context.Context, q *query.Query, gs *query.Groups) 
 	return nil
 }
 
+// Count counts the documents that satisfy q.Where.
+func (s *Snapshot) Count(ctx context.Context, q *query.Query) (n int64, err error) {
+	chunks := s.collection(q)
+	c := s.compile(q.Where)
+	var o outcome
+	for _, k := range chunks {
+		if err := s.check(ctx); err != nil {
+			return 0, err
+		}
+		want := firstRows(len(k.keys))
+		c.decide(k, &want, false, &o)
+		if err := s.settle(ctx, q, k, &o); err != nil {
+			return 0, err
+		}
+		n += int64(o.yes.count())
+	}
+	return n, nil
+}
+
 // grouper adds the rows of one chunk after the other.
 type grouper struct {
 	s  *Snapshot

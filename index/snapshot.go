@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"runtime"
 	"slices"
 	"time"
 
@@ -16,10 +17,10 @@ import (
 // Snapshot is the index at one moment. It is a source of rows for queries, for
 // one goroutine, and must be closed.
 type Snapshot struct {
-	// Documents handed out, or looked at to decide.
+	// Decoded counts the documents that were handed out, or looked at to decide.
 	Decoded int
-	// Until bounds how long a query may go on; zero is no bound.
-	Until time.Time
+	// Budget bounds what a query may use up.
+	Budget Budget
 
 	x        *Index
 	epoch    uint64
@@ -29,11 +30,18 @@ type Snapshot struct {
 	paths    *paths // of the collection at hand
 	decoder  twin.Decoder
 	document document.Document
-	checked  int
 }
 
-// ErrTimeUp is given to a query that goes on beyond Snapshot.Until.
-var ErrTimeUp = errors.New("the query has used up its time")
+// Budget is what a query may use up. A zero field is no bound.
+type Budget struct {
+	Until     time.Time
+	Documents int // that are looked at
+	// Polite lets others go first again and again, which takes a little longer.
+	Polite bool
+}
+
+// ErrBudget is given to a query that has used up its budget.
+var ErrBudget = errors.New("the query has used up its budget")
 
 // Snapshot takes a snapshot.
 func (x *Index) Snapshot() *Snapshot {
@@ -126,13 +134,17 @@ func (k *chunk) behind(key string) mask {
 	return rowRange(from, len(k.keys))
 }
 
-// check ends a query whose caller has gone, or that has used up its time.
+// check ends a query whose caller has gone, or that has used up its budget.
 func (s *Snapshot) check(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if !s.Until.IsZero() && time.Now().After(s.Until) {
-		return ErrTimeUp
+	b := &s.Budget
+	if b.Documents > 0 && s.Decoded > b.Documents || !b.Until.IsZero() && time.Now().After(b.Until) {
+		return ErrBudget
+	}
+	if b.Polite {
+		runtime.Gosched()
 	}
 	return nil
 }
