@@ -2,7 +2,7 @@
 // and how they prove who they are. It is pure: it knows neither storage nor
 // transport, and takes the time as an argument. The things an identity says
 // about a connection (connected, last active) belong to package presence; its
-// documents belong to package twin; checking a token belongs to package auth.
+// documents belong to package document; checking a token belongs to package auth.
 //
 // A body of the REST API becomes an [Identity] with [ParseIdentity] (or many,
 // with [ParseBulk]); [Create] and [Replace] make of it what is to be stored;
