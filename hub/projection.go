@@ -112,7 +112,7 @@ func (h *Hub) appendUpdates(updates []index.Update, c store.Commit) ([]index.Upd
 		at := slices.IndexFunc(updates[first:], func(u index.Update) bool { return u.ID == id })
 		if at < 0 {
 			at = len(updates) - first
-			updates = append(updates, index.Update{ID: id})
+			updates = append(updates, index.Update{ID: id, Position: c.Position})
 		}
 		if err := h.setUpdate(&updates[first+at], part, w.Value); err != nil {
 			return nil, fmt.Errorf("commit %d, %q: %w", c.Position, id, err)

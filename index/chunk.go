@@ -17,13 +17,16 @@ type chunk struct {
 	columns []*column // by path number; nil where no row has a value
 }
 
-// splitRows is how many rows a chunk has after Load, or when one begins behind
+// chunkRows is the most rows of a chunk; tests make it smaller.
+var chunkRows = maxRows
+
+// fillRows is how many rows a chunk has after Load, or when one begins behind
 // all others: room is left for what comes between.
-const splitRows = maxRows - maxRows/16
+func fillRows() int { return chunkRows - chunkRows/16 }
 
 // joinRows is how few rows two neighbours may have together before they become
 // one.
-const joinRows = maxRows / 4
+func joinRows() int { return chunkRows / 2 }
 
 // copy is k for a writer; keys and columns are still shared.
 func (k *chunk) copy(epoch uint64) *chunk {

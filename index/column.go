@@ -1,7 +1,9 @@
 package index
 
 import (
+	"encoding/binary"
 	"math/bits"
+	"slices"
 	"strings"
 	"unique"
 
@@ -28,8 +30,9 @@ import (
 type column struct {
 	epoch uint64 // see Index.frozen
 
-	values []value // nil in a plain column; values[0] is "nothing there"
-	counts []uint16
+	values []value  // nil in a plain column; values[0] is "nothing there"
+	hashes []uint32 // low bits of those of the values
+	counts []uint16 // rows with each value
 	planes []mask
 	texts  int // bytes of the values' texts
 
@@ -50,9 +53,12 @@ const (
 	maxTexts  = 8 << 10 // bytes of the texts
 )
 
+// dictionaryValues is the most values of a dictionary; tests make it smaller.
+var dictionaryValues = maxValues
+
 // newColumn is a column of n rows without values.
 func newColumn(epoch uint64, n int) *column {
-	return &column{epoch: epoch, values: make([]value, 1, 4), counts: append(make([]uint16, 0, 4), uint16(n))}
+	return &column{epoch: epoch, values: make([]value, 1, 4), hashes: make([]uint32, 1, 4), counts: append(make([]uint16, 0, 4), uint16(n))}
 }
 
 func newTimes(epoch uint64, n int) *column {
@@ -68,7 +74,7 @@ func (c *column) plain() bool { return c.values == nil }
 func (c *column) copy(epoch uint64) *column {
 	d := *c
 	d.epoch = epoch
-	d.values = c.values[:len(c.values):len(c.values)]
+	d.values, d.hashes = slices.Clip(c.values), slices.Clip(c.hashes)
 	d.counts = append([]uint16(nil), c.counts...)
 	d.planes = append([]mask(nil), c.planes...)
 	if c.cells != nil {
@@ -79,7 +85,7 @@ func (c *column) copy(epoch uint64) *column {
 
 // size is about the memory that c takes.
 func (c *column) size() int {
-	const own, perValue, perMask = 128, 48, 128
+	const own, perValue, perMask = 128, 52, 128
 	return own + cap(c.values)*perValue + cap(c.counts)*2 + cap(c.planes)*perMask + c.texts + cap(c.cells)*8
 }
 
@@ -136,9 +142,9 @@ func (c *column) find(text string) (code int, ok bool) {
 	if text == "" {
 		return 0, true
 	}
-	hash := hashText(text)
-	for i := 1; i < len(c.values); i++ {
-		if v := &c.values[i]; v.hash == hash && v.text == text {
+	hash := uint32(hashText(text))
+	for i, h := range c.hashes {
+		if h == hash && c.values[i].text == text {
 			return i, true
 		}
 	}
@@ -164,15 +170,16 @@ func (c *column) add(text string) (code int, ok bool) {
 		return 0, false
 	}
 	code = len(c.values)
-	if code == maxValues {
+	if code >= dictionaryValues {
 		if code = c.unused(); code == 0 {
 			return 0, false
 		}
 		// Snapshots may share the entries.
-		c.values = append([]value(nil), c.values...)
+		c.values, c.hashes = slices.Clone(c.values), slices.Clone(c.hashes)
 		c.texts -= len(c.values[code].text)
 	} else {
 		c.values = append(c.values, value{})
+		c.hashes = append(c.hashes, 0)
 		c.counts = append(c.counts, 0)
 		for len(c.planes) < bits.Len(uint(code)) {
 			c.planes = append(c.planes, mask{})
@@ -180,7 +187,9 @@ func (c *column) add(text string) (code int, ok bool) {
 	}
 	v := query.ValueOf(text)
 	// The same few texts stand in most chunks.
-	c.values[code] = value{text: unique.Make(text).Value(), hash: hashText(text), number: v.Number, kind: v.Kind}
+	hash := hashText(text)
+	c.values[code] = value{text: unique.Make(text).Value(), hash: hash, number: v.Number, kind: v.Kind}
+	c.hashes[code] = uint32(hash)
 	c.texts += len(text)
 	return code, true
 }
@@ -203,7 +212,7 @@ func (c *column) spread() {
 	}
 	cells := make([]cell, n, roundUp(n))
 	c.fillCells(cells)
-	c.values, c.counts, c.planes, c.texts, c.cells = nil, nil, nil, 0, cells
+	c.values, c.hashes, c.counts, c.planes, c.texts, c.cells = nil, nil, nil, nil, 0, cells
 }
 
 // fillCells writes the values of the rows as cells.
@@ -212,14 +221,39 @@ func (c *column) fillCells(cells []cell) {
 		copy(cells, c.cells)
 		return
 	}
-	var codes [maxValues]cell
-	for i := range c.values {
-		codes[i] = c.values[i].cell()
+	var byCode [maxValues]cell
+	for code := range c.values {
+		byCode[code] = c.values[code].cell()
 	}
+	var codes [maxRows]uint8
+	c.fillCodes(&codes)
 	for row := range cells {
-		cells[row] = codes[c.code(row)]
+		cells[row] = byCode[codes[row]]
 	}
 }
+
+// fillCodes writes the codes of all rows, eight at a time.
+func (c *column) fillCodes(out *[maxRows]uint8) {
+	for w := range words {
+		for b := range 8 {
+			var eight uint64
+			for i := range c.planes {
+				eight |= spread[uint8(c.planes[i][w]>>(8*b))] << i
+			}
+			binary.LittleEndian.PutUint64(out[w*64+b*8:], eight)
+		}
+	}
+}
+
+// spread has the bits of a byte as bytes.
+var spread = func() (table [256]uint64) {
+	for i := range table {
+		for bit := range 8 {
+			table[i] |= uint64(i>>bit&1) << (8 * bit)
+		}
+	}
+	return table
+}()
 
 func (v *value) cell() cell {
 	if v.kind == query.String {

@@ -13,9 +13,6 @@ import (
 // it can, and adds the rest document by document.
 func (s *Snapshot) Group(ctx context.Context, q *query.Query, gs *query.Groups) error {
 	chunks := s.collection(q)
-	if chunks == nil {
-		return nil
-	}
 	c := s.compile(q.Where)
 	g := newGrouper(s, q, gs)
 	var o outcome
@@ -66,16 +63,19 @@ type grouper struct {
 	byTexts map[string]*query.Group
 
 	values  []string
-	columns []*column // of by, in the chunk at hand
-	groups  map[uint64]*query.Group
-	cells   [][maxRows]cell // of items
+	columns []*column               // of by, in the chunk at hand
+	codes   [][maxRows]uint8        // of by
+	few     [maxValues]*query.Group // by the code, where there is one path
+	groups  map[uint64]*query.Group // by the codes, where there are several
+	cells   [][]cell                // of items
 }
 
 func newGrouper(s *Snapshot, q *query.Query, gs *query.Groups) *grouper {
 	g := &grouper{
 		s: s, q: q, gs: gs, counts: true, byTexts: map[string]*query.Group{},
 		values: make([]string, len(q.GroupBy)), columns: make([]*column, len(q.GroupBy)),
-		groups: map[uint64]*query.Group{},
+		codes:  make([][maxRows]uint8, len(q.GroupBy)),
+		groups: map[uint64]*query.Group{}, cells: make([][]cell, len(q.Items)),
 	}
 	for _, p := range q.GroupBy {
 		g.by = append(g.by, s.paths.find(p))
@@ -84,10 +84,10 @@ func newGrouper(s *Snapshot, q *query.Query, gs *query.Groups) *grouper {
 	for i, item := range q.Items {
 		if item.Aggregate != query.NoAggregate && item.Path != nil {
 			g.items[i] = s.paths.find(item.Path)
+			g.cells[i] = make([]cell, maxRows)
 			g.counts = false
 		}
 	}
-	g.cells = make([][maxRows]cell, len(q.Items))
 	return g
 }
 
@@ -104,6 +104,13 @@ func (g *grouper) add(ctx context.Context, k *chunk, rows *mask) error {
 	asks.and(rows)
 	if g.counts && len(g.by) <= 1 && asks.empty() {
 		return g.count(k, rows)
+	}
+	for i, c := range g.columns {
+		if c != nil {
+			c.fillCodes(&g.codes[i])
+		} else {
+			clear(g.codes[i][:])
+		}
 	}
 	for row := range rows.rows {
 		if asks.has(row) {
@@ -132,6 +139,7 @@ func (g *grouper) prepare(k *chunk) (asks mask, ok bool) {
 		return asks, false
 	}
 	clear(g.groups)
+	clear(g.few[:])
 	for i, at := range g.by {
 		switch at.where {
 		case nowhere:
@@ -276,29 +284,35 @@ func (g *grouper) open() (*query.Group, error) {
 }
 
 // group gives the group of a row whose values columns know.
-func (g *grouper) group(row int) (*query.Group, error) {
+func (g *grouper) group(row int) (group *query.Group, err error) {
+	if len(g.columns) == 1 {
+		code := g.codes[0][row]
+		if group = g.few[code]; group == nil {
+			group, err = g.openFor(row)
+			g.few[code] = group
+		}
+		return group, err
+	}
 	var key uint64
-	for _, c := range g.columns {
-		code := 0
-		if c != nil {
-			code = c.code(row)
-		}
-		key = key<<7 | uint64(code)
+	for i := range g.columns {
+		key = key<<7 | uint64(g.codes[i][row])
 	}
-	if group := g.groups[key]; group != nil {
-		return group, nil
-	}
-	for i, c := range g.columns {
-		g.values[i] = ""
-		if c != nil {
-			g.values[i] = c.values[c.code(row)].text
-		}
-	}
-	group, err := g.open()
-	if err == nil {
+	if group = g.groups[key]; group == nil {
+		group, err = g.openFor(row)
 		g.groups[key] = group
 	}
 	return group, err
+}
+
+// openFor gives the group of a row.
+func (g *grouper) openFor(row int) (*query.Group, error) {
+	for i, c := range g.columns {
+		g.values[i] = ""
+		if c != nil {
+			g.values[i] = c.values[g.codes[i][row]].text
+		}
+	}
+	return g.open()
 }
 
 // aggregate counts a row in its group.

@@ -110,7 +110,8 @@ func New(c Config) *Index {
 const applyAtOnce = 64
 
 // Apply takes in what the commits up to and including position at did, in their
-// order. Queries that wait for the position go on.
+// order. What Load has brought already it passes over. Queries that wait for the
+// position go on.
 func (x *Index) Apply(at store.Position, updates []Update) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -118,7 +119,11 @@ func (x *Index) Apply(at store.Position, updates []Update) {
 		x.loading.keep(at, updates)
 		return
 	}
+	begin := x.position
 	for n, u := range updates {
+		if u.Position <= begin {
+			continue
+		}
 		if n%applyAtOnce == applyAtOnce-1 {
 			x.mu.Unlock()
 			x.mu.Lock()
@@ -228,12 +233,12 @@ func (x *Index) insert(c *collection, w *writer, key string) (at, row int, err e
 	k := x.ownChunk(c, w, at)
 	row, _ = k.find(key)
 	switch {
-	case row == len(k.keys) && at == len(c.chunks)-1 && row >= splitRows:
+	case row == len(k.keys) && at == len(c.chunks)-1 && row >= fillRows():
 		// Ids often come in order: do not leave half-full chunks behind.
 		k, row = &chunk{epoch: w.epoch, keysEpoch: w.epoch}, 0
 		c.chunks = append(c.chunks, k)
 		at++
-	case len(k.keys) == maxRows:
+	case len(k.keys) == chunkRows:
 		upper, err := w.split(k)
 		if err != nil {
 			return 0, 0, err
@@ -262,7 +267,7 @@ func (x *Index) remove(c *collection, w *writer, at, row int) error {
 	if at+1 == len(c.chunks) {
 		at--
 	}
-	if at < 0 || len(c.chunks[at].keys)+len(c.chunks[at+1].keys) > joinRows {
+	if at < 0 || len(c.chunks[at].keys)+len(c.chunks[at+1].keys) > joinRows() {
 		return nil
 	}
 	upper := c.chunks[at+1]

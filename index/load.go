@@ -73,7 +73,11 @@ func (x *Index) Load(ctx context.Context, at store.Position, rows iter.Seq2[Row,
 	l := x.loading
 	x.loading = nil
 	for _, id := range l.order {
-		if err := x.apply(l.kept[id]); err != nil {
+		u := l.kept[id]
+		if u.Position <= at {
+			continue // the rows show it, or something later
+		}
+		if err := x.apply(u); err != nil {
 			return fmt.Errorf("index %q: %w", id, err)
 		}
 	}
@@ -128,7 +132,7 @@ func (b *builder) read(ctx context.Context, rows iter.Seq2[Row, error]) error {
 		if row.ID.IsModule() {
 			c = 1
 		}
-		if b.next[c] = append(b.next[c], row); len(b.next[c]) == splitRows && !b.send(c) {
+		if b.next[c] = append(b.next[c], row); len(b.next[c]) == fillRows() && !b.send(c) {
 			return nil // finish knows why
 		}
 	}

@@ -1,7 +1,6 @@
 package index
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 
@@ -9,63 +8,101 @@ import (
 	"github.com/hubtwin/hubtwin/twin"
 )
 
-// timePredicate is a predicate on a path whose values are times of the hub. As
-// everywhere, times are strings: 12:00:01Z comes after 12:00:01.5Z.
+// timePredicate is a predicate on a path whose values are times of the hub. Like
+// all times they are strings, but of one form, so they are in the order of their
+// ticks. The only exception is the zero time.
 type timePredicate struct {
 	expr    query.Expr
 	number  int
 	compare bool // with a string
 	op      query.CompareOp
-	text    string
-	buf     []byte
+	lower   int64 // the first time whose text is not below the string
+	upper   int64 // the first time whose text is above it
+	zero    answer
 	used    deciders
 }
 
 func newTimePredicate(e query.Expr, number int) *timePredicate {
 	p := &timePredicate{expr: e, number: number}
-	if c, ok := e.(*query.Compare); ok {
-		op, literal, ok := againstLiteral(c)
-		p.compare, p.op, p.text = ok && literal.Kind == query.String, op, literal.Text
+	p.zero = p.evaluate(0)
+	c, ok := e.(*query.Compare)
+	if !ok {
+		return p
+	}
+	if op, literal, ok := againstLiteral(c); ok && literal.Kind == query.String {
+		p.compare, p.op = true, op
+		p.lower = firstTime(func(text string) bool { return text >= literal.Text })
+		p.upper = firstTime(func(text string) bool { return text > literal.Text })
 	}
 	return p
 }
 
-func (p *timePredicate) cost() int    { return costRender }
+// lastTime is later than all times that have a text of their own.
+const lastTime int64 = 1 << 62
+
+// firstTime is the first time after zero whose text is in a set that reaches up
+// to the end of all texts.
+func firstTime(in func(text string) bool) int64 {
+	var buf []byte
+	from, to := int64(1), lastTime
+	for from < to {
+		middle := from + (to-from)/2
+		buf = twin.AppendTicks(buf[:0], middle)
+		if in(string(buf)) {
+			to = middle
+		} else {
+			from = middle + 1
+		}
+	}
+	return from
+}
+
+func (p *timePredicate) cost() int {
+	if p.compare {
+		return costColumns
+	}
+	return costRender
+}
+
 func (p *timePredicate) on() deciders { return p.used }
 
 func (p *timePredicate) decide(k *chunk, want *mask, _ bool, o *outcome) {
 	o.reset()
 	c := k.column(p.number)
 	for row := range want.rows {
-		if c.cells[row] == ^cell(0) {
+		ticks := int64(c.cells[row])
+		if ticks == askTime {
 			p.used |= onDocuments
 			o.ask.add(row)
 			continue
 		}
 		p.used |= onColumns
-		o.add(row, p.answer(int64(c.cells[row])))
+		o.add(row, p.answer(ticks))
 	}
 }
 
 func (p *timePredicate) answer(ticks int64) answer {
-	p.buf = appendTime(append(p.buf[:0], '"'), ticks)
-	if !p.compare {
-		return decided(only(append(p.buf, '"')).matches(p.expr))
-	}
-	switch order := cmp.Compare(string(p.buf[1:]), p.text); p.op {
-	case query.Equal:
-		return decide(order == 0)
-	case query.NotEqual:
-		return decide(order != 0)
-	case query.Less:
-		return decide(order < 0)
-	case query.LessEqual:
-		return decide(order <= 0)
-	case query.Greater:
-		return decide(order > 0)
+	switch {
+	case ticks == 0:
+		return p.zero
+	case !p.compare:
+		return p.evaluate(ticks)
+	case ticks < p.lower:
+		return ordered(p.op, -1)
+	case ticks < p.upper:
+		return ordered(p.op, 0)
 	default:
-		return decide(order >= 0)
+		return ordered(p.op, 1)
 	}
+}
+
+// evaluate decides on the text of a time.
+func (p *timePredicate) evaluate(ticks int64) answer {
+	text := twin.AppendTicks([]byte{'"'}, ticks)
+	if ticks == 0 {
+		text = []byte(`"0001-01-01T00:00:00Z`)
+	}
+	return decided(only(append(text, '"')).matches(p.expr))
 }
 
 // keyPredicate is a predicate on the device id, by which rows are in order.
@@ -229,11 +266,4 @@ func (l *keyList) decide(k *chunk, o *outcome, all *mask) {
 	if l.not {
 		o.yes, o.no = o.no, o.yes
 	}
-}
-
-func appendTime(dst []byte, ticks int64) []byte {
-	if ticks == 0 {
-		return append(dst, "0001-01-01T00:00:00Z"...)
-	}
-	return twin.AppendTicks(dst, ticks)
 }

@@ -1,6 +1,10 @@
 package index
 
-import "github.com/hubtwin/hubtwin/query"
+import (
+	"cmp"
+
+	"github.com/hubtwin/hubtwin/query"
+)
 
 // pair compares two paths that have columns.
 type pair struct {
@@ -20,6 +24,11 @@ func (p *pair) decide(k *chunk, want *mask, _ bool, o *outcome) {
 	if want.empty() || left == nil || right == nil {
 		return // unknown, where a side is missing
 	}
+	if (p.op == query.Equal || p.op == query.NotEqual) && !left.plain() && !right.plain() {
+		p.used |= onPostings
+		p.equal(left, right, want, o)
+		return
+	}
 	p.used |= onColumns
 	l, r := p.l[:len(k.keys)], p.r[:len(k.keys)]
 	left.fillCells(l)
@@ -27,12 +36,67 @@ func (p *pair) decide(k *chunk, want *mask, _ bool, o *outcome) {
 	for row := range want.rows {
 		a := compareCells(p.op, l[row], r[row])
 		if a == ask && !left.plain() && !right.plain() {
-			a = compareTexts(p.op, left.values[left.code(row)].characters(), right.values[right.code(row)].characters())
+			a = ordered(p.op, cmp.Compare(left.values[left.code(row)].characters(), right.values[right.code(row)].characters()))
 		}
 		o.add(row, a)
 	}
 	if !o.ask.empty() {
 		p.used |= onDocuments
+	}
+}
+
+// equal gathers the rows in which both sides have the same value, by postings.
+func (p *pair) equal(left, right *column, want *mask, o *outcome) {
+	l, r := left.primitives(), right.primitives()
+	both := *want
+	both.and(&l)
+	both.and(&r)
+	var same mask
+	for i := range left.values {
+		if left.counts[i] == 0 {
+			continue
+		}
+		for j := range right.values {
+			if right.counts[j] == 0 || !left.values[i].equals(&right.values[j]) {
+				continue
+			}
+			rows, others := left.rowsWith(i), right.rowsWith(j)
+			rows.and(&others)
+			same.or(&rows)
+		}
+	}
+	same.and(&both)
+	both.without(&same)
+	if p.op == query.Equal {
+		o.yes, o.no = same, both
+	} else {
+		o.yes, o.no = both, same
+	}
+}
+
+// primitives is the rows with a value that = and != are defined for.
+func (c *column) primitives() (m mask) {
+	var set codes
+	for code := range c.values {
+		if c.values[code].cell().primitive() {
+			set.add(code)
+		}
+	}
+	c.rowsOf(set, &m)
+	return m
+}
+
+// equals tells whether two primitive values are the same.
+func (v *value) equals(o *value) bool {
+	switch {
+	case v.kind != o.kind:
+		return false
+	case v.kind == query.Number:
+		return v.number == o.number
+	case v.kind == query.String:
+		return v.hash == o.hash && (v.text == o.text || v.characters() == o.characters())
+	default:
+		return v.text == o.text
 	}
 }
 
@@ -56,16 +120,7 @@ func compareCells(op query.CompareOp, l, r cell) answer {
 	case !lNumber || !rNumber:
 		return decided(query.Unknown)
 	}
-	switch op {
-	case query.Less:
-		return decide(x < y)
-	case query.LessEqual:
-		return decide(x <= y)
-	case query.Greater:
-		return decide(x > y)
-	default:
-		return decide(x >= y)
-	}
+	return ordered(op, cmp.Compare(x, y))
 }
 
 func decide(b bool) answer {
@@ -75,19 +130,21 @@ func decide(b bool) answer {
 	return no
 }
 
-func compareTexts(op query.CompareOp, l, r string) answer {
+// ordered is the answer of a comparison whose sides stand in an order, as
+// cmp.Compare says it.
+func ordered(op query.CompareOp, order int) answer {
 	switch op {
 	case query.Equal:
-		return decide(l == r)
+		return decide(order == 0)
 	case query.NotEqual:
-		return decide(l != r)
+		return decide(order != 0)
 	case query.Less:
-		return decide(l < r)
+		return decide(order < 0)
 	case query.LessEqual:
-		return decide(l <= r)
+		return decide(order <= 0)
 	case query.Greater:
-		return decide(l > r)
+		return decide(order > 0)
 	default:
-		return decide(l >= r)
+		return decide(order >= 0)
 	}
 }

@@ -157,11 +157,24 @@ type numberTest struct {
 }
 
 // stringTest says what the predicate is for strings. With inSet, those whose
-// hash is in the set have to be looked at.
+// hash is in the set have to be looked at; with isOne, those that have the hash.
 type stringTest struct {
 	form form
+	one  uint64
 	set  map[uint64]bool
 	out  answer
+}
+
+// maybe tells whether a string with a hash has to be looked at.
+func (t *stringTest) maybe(hash uint64) bool {
+	switch t.form {
+	case isOne:
+		return hash == t.one
+	case inSet:
+		return t.set[hash]
+	default:
+		return t.form == unknownForm
+	}
 }
 
 type form uint8
@@ -171,6 +184,7 @@ const (
 	same                    // out for all
 	inRange
 	inSet
+	isOne
 )
 
 func newColumnPredicate(e query.Expr, number int) *columnPredicate {
@@ -277,9 +291,9 @@ func (p *columnPredicate) compare(op query.CompareOp, literal query.Value) {
 	case literal.Kind == query.Number:
 		p.numbers = rangeTest(op, literal.Number)
 	case literal.Kind == query.String && op == query.Equal:
-		p.strings = stringTest{inSet, map[uint64]bool{hashOf(literal.Text): true}, no}
+		p.strings = stringTest{form: isOne, one: hashOf(literal.Text), out: no}
 	case literal.Kind == query.String && op == query.NotEqual:
-		p.strings = stringTest{inSet, map[uint64]bool{hashOf(literal.Text): true}, yes}
+		p.strings = stringTest{form: isOne, one: hashOf(literal.Text), out: yes}
 	case literal.Kind == query.String:
 		p.strings.form = unknownForm
 	}
@@ -334,7 +348,7 @@ func (p *columnPredicate) cost() int {
 	return costPostings
 }
 
-func (p *columnPredicate) decide(k *chunk, want *mask, _ bool, o *outcome) {
+func (p *columnPredicate) decide(k *chunk, want *mask, strict bool, o *outcome) {
 	o.reset()
 	if want.empty() {
 		return
@@ -349,7 +363,7 @@ func (p *columnPredicate) decide(k *chunk, want *mask, _ bool, o *outcome) {
 		p.scan(c.cells, want, o)
 	default:
 		p.used |= onPostings
-		p.postings(c, want, o)
+		p.postings(c, want, strict, o)
 	}
 	if !o.ask.empty() {
 		p.used |= onDocuments
@@ -369,7 +383,11 @@ func (o *outcome) put(a answer, rows *mask) {
 }
 
 // postings decides on each value of a dictionary, and gathers the rows.
-func (p *columnPredicate) postings(c *column, want *mask, o *outcome) {
+func (p *columnPredicate) postings(c *column, want *mask, strict bool, o *outcome) {
+	if p.strings.form == isOne && p.strings.out == no && !strict {
+		p.equal(c, want, o)
+		return
+	}
 	var yesses, noes, asks codes
 	for code := range c.values {
 		if c.counts[code] == 0 {
@@ -385,9 +403,22 @@ func (p *columnPredicate) postings(c *column, want *mask, o *outcome) {
 		}
 	}
 	c.rowsOf(yesses, &o.yes)
-	c.rowsOf(noes, &o.no)
 	c.rowsOf(asks, &o.ask)
+	if strict {
+		c.rowsOf(noes, &o.no)
+	}
 	o.narrow(want)
+}
+
+// equal finds the rows with one string, which may have several texts.
+func (p *columnPredicate) equal(c *column, want *mask, o *outcome) {
+	for code, hash := range c.hashes {
+		if hash == uint32(p.strings.one) && c.counts[code] > 0 && p.answer(&c.values[code]) == yes {
+			rows := c.rowsWith(code)
+			o.yes.or(&rows)
+		}
+	}
+	o.yes.and(want)
 }
 
 // maxMemo bounds what a predicate remembers.
@@ -401,8 +432,7 @@ func (p *columnPredicate) answer(v *value) answer {
 			return p.numbers.answer(v.number)
 		}
 	case query.String:
-		switch {
-		case p.strings.form == same, p.strings.form == inSet && !p.strings.set[v.hash]:
+		if !p.strings.maybe(v.hash) {
 			return p.strings.out
 		}
 	default:
@@ -452,8 +482,7 @@ func (p *columnPredicate) cell(c cell) answer {
 	if !c.isString() {
 		return p.specials[c.special()]
 	}
-	switch {
-	case p.strings.form == same, p.strings.form == inSet && !p.strings.set[uint64(c)&hashBits]:
+	if !p.strings.maybe(uint64(c) & hashBits) {
 		return p.strings.out
 	}
 	return ask

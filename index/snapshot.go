@@ -83,6 +83,7 @@ func (s *Snapshot) collection(q *query.Query) []*chunk {
 		s.paths = s.x.collections[1].paths
 		return s.chunks[1]
 	}
+	s.paths = newPaths(1)
 	return nil
 }
 
@@ -90,10 +91,11 @@ func (s *Snapshot) collection(q *query.Query) []*chunk {
 // tell, in key order.
 func (s *Snapshot) Documents(ctx context.Context, q *query.Query, after string) iter.Seq2[query.Document, error] {
 	return func(yield func(query.Document, error) bool) {
-		chunks := s.collection(q)
-		if chunks == nil {
+		if err := s.check(ctx); err != nil {
+			yield(nil, err)
 			return
 		}
+		chunks := s.collection(q)
 		c := s.compile(q.Where)
 		var o outcome
 		for _, k := range behind(chunks, after) {

@@ -5,13 +5,15 @@ import (
 
 	"github.com/hubtwin/hubtwin/device"
 	"github.com/hubtwin/hubtwin/document"
+	"github.com/hubtwin/hubtwin/store"
 	"github.com/hubtwin/hubtwin/twin"
 )
 
 // Update is what a commit did to one identity. What is nil stays as it was.
 type Update struct {
 	ID         device.ID
-	Deleted    bool // with all that was known of it; the rest of the Update is new
+	Position   store.Position // of the commit
+	Deleted    bool           // with all that was known of it; the rest of the Update is new
 	Identity   *device.Identity
 	Connection *document.Connection
 	Twin       []byte // stored form; not kept
@@ -19,6 +21,7 @@ type Update struct {
 
 // merge adds what a later commit did.
 func (u *Update) merge(later Update) {
+	u.Position = later.Position
 	if later.Deleted {
 		*u = later
 		return

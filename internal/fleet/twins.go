@@ -60,15 +60,17 @@ func value(t *rapid.T, key string, depth int, nulls bool) string {
 			return choose(t, "true", "false")
 		}
 	}
-	switch k := pick(t, 9); {
-	case k < 2:
+	switch pick(t, 7) {
+	case 0:
 		return jsonNumber(t)
-	case k < 4:
+	case 1:
 		return quoted(t, chooseText(t))
-	case k == 4:
+	case 2:
 		return choose(t, "true", "false")
-	case k == 5:
+	case 3, 4:
 		return array(t, depth)
+	}
+	switch {
 	case depth <= 0:
 		return choose(t, "1", `"a"`, "true")
 	default:
