@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,7 @@ type load struct {
 type result struct {
 	perSecond float64
 	took      time.Duration // mean time of one request
+	p50, p99  time.Duration // of single requests
 }
 
 // run drives the load for its length and waits for the answers under way.
@@ -45,16 +47,15 @@ func (l load) run(ctx context.Context) (result, error) {
 		defer c.Close()
 		conns[n] = c
 	}
-	var answers atomic.Int64
+	answers := make([][]time.Duration, len(conns))
 	var stopping atomic.Bool
 	var workers sync.WaitGroup
 	failures := make(chan error, l.connections)
 	began := time.Now()
 	for n, c := range conns {
 		workers.Go(func() {
-			k, err := l.drive(c, n, &stopping)
-			answers.Add(k)
-			if err != nil {
+			var err error
+			if answers[n], err = l.drive(c, n, &stopping); err != nil {
 				failures <- fmt.Errorf("%s: connection %d: %w", l.name, n, err)
 			}
 		})
@@ -71,25 +72,47 @@ func (l load) run(ctx context.Context) (result, error) {
 		return result{}, err
 	default:
 	}
-	total := float64(answers.Load())
+	all := slices.Concat(answers...)
+	slices.Sort(all)
+	total := float64(len(all))
 	return result{
 		perSecond: total / took.Seconds(),
 		took:      time.Duration(float64(took) * float64(l.connections*l.inFlight) / total),
+		p50:       quantile(all, 0.50),
+		p99:       quantile(all, 0.99),
 	}, ctx.Err()
 }
 
+// quantile is the value that the share q of a sorted list is below; 0 of none.
+func quantile(sorted []time.Duration, q float64) time.Duration {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
+}
+
 // drive sends a request for every answer. It reads what is there, and answers
-// all of it with one write, as a busy client would.
-func (l load) drive(c net.Conn, n int, stopping *atomic.Bool) (answers int64, err error) {
+// all of it with one write, as a busy client would. It returns how long each
+// answer took; they come in the order of the requests.
+func (l load) drive(c net.Conn, n int, stopping *atomic.Bool) (answers []time.Duration, err error) {
 	request, prefix := l.request(n), []byte(l.answer(n))
 	burst := bytes.Repeat(request, l.inFlight)
+	sent := make([]time.Time, 0, l.inFlight) // when, of those without an answer
+	send := func(k int) error {
+		now := time.Now()
+		for range k {
+			sent = append(sent, now)
+		}
+		_, err := c.Write(burst[:k*len(request)])
+		return err
+	}
 	c.SetDeadline(time.Now().Add(l.length + 30*time.Second))
-	if _, err := c.Write(burst); err != nil {
-		return 0, err
+	if err := send(l.inFlight); err != nil {
+		return nil, err
 	}
 	buf := make([]byte, 64<<10)
-	have, waiting := 0, l.inFlight
-	for waiting > 0 {
+	have := 0
+	for len(sent) > 0 {
 		k, err := c.Read(buf[have:])
 		if err != nil {
 			return answers, err
@@ -115,13 +138,15 @@ func (l load) drive(c net.Conn, n int, stopping *atomic.Bool) (answers int64, er
 			got++
 		}
 		have = copy(buf, buf[used:have])
-		answers += int64(got)
-		waiting -= got
+		now := time.Now()
+		for _, at := range sent[:got] {
+			answers = append(answers, now.Sub(at))
+		}
+		sent = slices.Delete(sent, 0, got)
 		if !stopping.Load() && got > 0 {
-			if _, err := c.Write(burst[:got*len(request)]); err != nil {
+			if err := send(got); err != nil {
 				return answers, err
 			}
-			waiting += got
 		}
 	}
 	return answers, nil

@@ -2,19 +2,19 @@
 // in one run, because machines differ and ratios travel.
 //
 //	go run ./bench mqtt      durable twin patches and reads against mosquitto's echo
+//	go run ./bench query     queries over a million twins against PostgreSQL
 //
 // It builds and starts everything it compares on loopback addresses, with a
 // bounded number of requests, and cleans up after itself. docs/performance.md
-// has the latest results.
+// has the latest results. Begin at benchMQTT and benchQuery.
 package main
 
 import (
 	"context"
-	"flag"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
-	"time"
 )
 
 func main() {
@@ -27,14 +27,11 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	if len(args) == 0 || args[0] != "mqtt" {
-		return fmt.Errorf("say what to measure: go run ./bench mqtt [-for 5s] [-rounds 3]")
+	if len(args) > 0 && args[0] == "mqtt" {
+		return benchMQTT(ctx, args[1:])
 	}
-	flags := flag.NewFlagSet("bench mqtt", flag.ContinueOnError)
-	length := flags.Duration("for", 5*time.Second, "length of one measurement")
-	rounds := flags.Int("rounds", 3, "measurements of each kind; the median counts")
-	if err := flags.Parse(args[1:]); err != nil {
-		return err
+	if len(args) > 0 && args[0] == "query" {
+		return benchQuery(ctx, args[1:])
 	}
-	return benchMQTT(ctx, *length, *rounds)
+	return errors.New("say what to measure: go run ./bench mqtt, or go run ./bench query; -help behind it lists the flags")
 }

@@ -3,22 +3,17 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/x509"
+	"flag"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 	"text/tabwriter"
 	"time"
 
-	"github.com/hubtwin/hubtwin/auth"
-	"github.com/hubtwin/hubtwin/client"
 	"github.com/hubtwin/hubtwin/mqtt/packet"
 )
-
-const devices = 500
 
 // payload is a reported patch of 220 bytes, of the kind a gateway sends.
 const payload = `{"connectivity":{"type":"cellular","signal":-71,"operator":"Telenor"},"battery":{"level":87,"charging":false},"temperature":{"value":21.5,"unit":"C","at":"2026-11-24T07:00:00Z"},"uptime":360012,"status":"ok","note":"abc"}`
@@ -29,12 +24,30 @@ const first = `{"firmware":{"version":"1.4.2","channel":"stable","sha":"9f86d081
 // benchMQTT prints how fast the hub answers, and mosquitto echoes, the same
 // payload between the same clients. mosquitto stores nothing; the hub answers
 // after its change is on disk.
-func benchMQTT(ctx context.Context, length time.Duration, rounds int) error {
-	hub, err := startHub(ctx)
+func benchMQTT(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("bench mqtt", flag.ContinueOnError)
+	length := flags.Duration("for", 5*time.Second, "length of one measurement")
+	rounds := flags.Int("rounds", 3, "measurements of each kind; the median counts")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "hubtwin-bench")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	binary := filepath.Join(dir, "hubtwin")
+	if err := build(ctx, binary); err != nil {
+		return err
+	}
+	hub, err := startHub(ctx, binary, filepath.Join(dir, "data"))
 	if err != nil {
 		return err
 	}
 	defer hub.stop()
+	if err := hub.register(ctx); err != nil {
+		return err
+	}
 	broker, err := startMosquitto(ctx)
 	if err != nil {
 		return err
@@ -51,17 +64,17 @@ func benchMQTT(ctx context.Context, length time.Duration, rounds int) error {
 		{"twin GET, 1 KB", devices, 4, hub.get, broker.echo(first + payload)},
 		{"twin GET, 1 KB", 50, 32, hub.get, broker.echo(first + payload)},
 	}
-	fmt.Printf("fsync of 4 KiB here: %v; %d x %v each, medians\n\n", fsyncTime(), rounds, length)
+	fmt.Printf("fsync of 4 KiB here: %v; %d x %v each, medians\n\n", fsyncTime(), *rounds, *length)
 	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, "what\tdevices x in flight\thub/s\tmosquitto echo/s\tratio\thub, mean of one")
 	for _, l := range loads {
 		var ours, theirs []result
-		for range rounds {
-			a, err := timed(l.hub(l.connections, l.inFlight), length).run(ctx)
+		for range *rounds {
+			a, err := timed(l.hub(l.connections, l.inFlight), *length).run(ctx)
 			if err != nil {
 				return err
 			}
-			b, err := timed(l.echo(l.connections, l.inFlight), length).run(ctx)
+			b, err := timed(l.echo(l.connections, l.inFlight), *length).run(ctx)
 			if err != nil {
 				return err
 			}
@@ -106,131 +119,6 @@ func fsyncTime() time.Duration {
 	return took[len(took)/2].Round(time.Microsecond)
 }
 
-// hubProcess is a hub on a real disk with its devices registered.
-type hubProcess struct {
-	process
-	dir     string
-	plain   string // address of MQTT without TLS
-	connect []packet.Connect
-}
-
-func (h *hubProcess) stop() {
-	h.process.stop()
-	os.RemoveAll(h.dir)
-}
-
-func startHub(ctx context.Context) (*hubProcess, error) {
-	dir, err := os.MkdirTemp("", "hubtwin-bench")
-	if err != nil {
-		return nil, err
-	}
-	h := &hubProcess{dir: dir}
-	binary := filepath.Join(dir, "hubtwin")
-	if err := build(ctx, binary); err != nil {
-		return nil, err
-	}
-	env := filepath.Join(dir, "env")
-	port, err := freePort()
-	if err != nil {
-		return nil, err
-	}
-	args := []string{"dev", "--data", filepath.Join(dir, "data"), "--env", env,
-		"--https-port", "0", "--mqtt-port", "0", "--mqtt-plain-port", fmt.Sprint(port), "--log-level", "warn"}
-	if err := h.start(ctx, binary, args...); err != nil {
-		return nil, err
-	}
-	vars, err := waitForEnv(ctx, env)
-	if err != nil {
-		h.stop()
-		return nil, err
-	}
-	h.plain = net.JoinHostPort("127.0.0.1", fmt.Sprint(port))
-	if err := h.register(ctx, vars); err != nil {
-		h.stop()
-		return nil, err
-	}
-	return h, nil
-}
-
-// register makes the devices and their twins' first content.
-func (h *hubProcess) register(ctx context.Context, vars map[string]string) error {
-	pem, err := os.ReadFile(vars["SSL_CERT_FILE"])
-	if err != nil {
-		return err
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(pem)
-	c, err := client.New(vars["HUBTWIN_CONNECTION_STRING"], client.Options{RootCAs: roots})
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	h.connect = make([]packet.Connect, devices)
-	var errs = make(chan error, devices)
-	var all sync.WaitGroup
-	slots := make(chan struct{}, 16)
-	for n := range devices {
-		all.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			id := fmt.Sprintf("bench-%04d", n)
-			d, err := c.CreateDevice(ctx, client.Device{ID: id})
-			if err != nil {
-				errs <- err
-				return
-			}
-			token, err := auth.Sign("localhost/devices/"+id, d.Authentication.SymmetricKey.PrimaryKey, "", time.Now().Add(time.Hour))
-			if err != nil {
-				errs <- err
-				return
-			}
-			h.connect[n] = packet.Connect{ClientID: []byte(id), CleanSession: true, KeepAlive: 600,
-				Username: []byte("localhost/" + id + "/?api-version=2021-04-12"), Password: []byte(token)}
-			errs <- h.fill(n)
-		})
-	}
-	all.Wait()
-	close(errs)
-	for err := range errs {
-		if err != nil {
-			return fmt.Errorf("register devices: %w", err)
-		}
-	}
-	return nil
-}
-
-// fill reports the first content of a twin.
-func (h *hubProcess) fill(n int) error {
-	l := load{name: "fill", inFlight: 1, length: 0,
-		request: func(int) []byte { return publish("$iothub/twin/PATCH/properties/reported/?$rid=1", first) },
-		answer:  func(int) string { return "$iothub/twin/res/204/" }}
-	c, err := h.dial(n)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	_, err = l.drive(c, n, stopped())
-	return err
-}
-
-func (h *hubProcess) dial(n int) (net.Conn, error) {
-	return handshake(h.plain, h.connect[n], "$iothub/twin/res/#")
-}
-
-func (h *hubProcess) patch(connections, inFlight int) load {
-	request := publish("$iothub/twin/PATCH/properties/reported/?$rid=1", payload)
-	return load{name: "hub patch", connections: connections, inFlight: inFlight, dial: h.dial,
-		request: func(int) []byte { return request },
-		answer:  func(int) string { return "$iothub/twin/res/204/" }}
-}
-
-func (h *hubProcess) get(connections, inFlight int) load {
-	request := publish("$iothub/twin/GET/?$rid=1", "")
-	return load{name: "hub get", connections: connections, inFlight: inFlight, dial: h.dial,
-		request: func(int) []byte { return request },
-		answer:  func(int) string { return "$iothub/twin/res/200/" }}
-}
-
 // brokerProcess is a mosquitto in whose topics every client hears itself.
 type brokerProcess struct {
 	process
@@ -264,7 +152,11 @@ func startMosquitto(ctx context.Context) (*brokerProcess, error) {
 	if err := b.start(ctx, binary, "-c", config); err != nil {
 		return nil, err
 	}
-	return b, waitForPort(ctx, b.address)
+	if err := b.awaitPort(ctx, b.address); err != nil {
+		b.stop()
+		return nil, err
+	}
+	return b, nil
 }
 
 func (b *brokerProcess) echo(payload string) func(connections, inFlight int) load {

@@ -13,20 +13,62 @@ import (
 )
 
 // process is a server under measurement.
-type process struct{ cmd *exec.Cmd }
+type process struct {
+	cmd   *exec.Cmd
+	ended chan struct{} // closed then
+}
 
 func (p *process) start(ctx context.Context, binary string, args ...string) error {
-	p.cmd = exec.CommandContext(ctx, binary, args...)
-	p.cmd.Stderr = os.Stderr
-	if err := p.cmd.Start(); err != nil {
-		return fmt.Errorf("start %s: %w", binary, err)
+	return p.run(exec.CommandContext(ctx, binary, args...), os.Stderr)
+}
+
+// run starts c, whose messages go to log. When its context ends it is asked to
+// end, not killed, so that what it has on disk stays good for the next
+// measurement.
+func (p *process) run(c *exec.Cmd, log *os.File) error {
+	p.cmd = c
+	c.Stderr = log
+	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
+	c.WaitDelay = time.Minute
+	if err := c.Start(); err != nil {
+		return fmt.Errorf("start %s: %w", c.Path, err)
 	}
+	p.ended = make(chan struct{})
+	go func() {
+		c.Wait()
+		close(p.ended)
+	}()
 	return nil
 }
 
 func (p *process) stop() {
 	p.cmd.Process.Signal(os.Interrupt)
-	p.cmd.Wait()
+	<-p.ended
+}
+
+// memory reads what the process has in memory, in bytes: all of it, and the part
+// that is no file.
+func (p *process) memory() (resident, anonymous int64, err error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		var into *int64
+		switch name, _, _ := strings.Cut(line, ":"); name {
+		case "VmRSS":
+			into = &resident
+		case "RssAnon":
+			into = &anonymous
+		default:
+			continue
+		}
+		if _, err := fmt.Sscan(strings.Fields(line)[1], into); err != nil {
+			return 0, 0, err
+		}
+		*into <<= 10 // kB
+	}
+	return resident, anonymous, nil
 }
 
 func build(ctx context.Context, binary string) error {
@@ -55,13 +97,19 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// poll asks for something until it is there.
-func poll(ctx context.Context, what string, there func() bool) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+// patience is how long a server may take to be there. A hub reads all twins
+// before.
+const patience = 5 * time.Minute
+
+// await asks for something of the process until it is there.
+func (p *process) await(ctx context.Context, what string, there func() bool) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for !there() {
 		select {
 		case <-time.After(10 * time.Millisecond):
+		case <-p.ended:
+			return fmt.Errorf("wait for %s: %s has ended", what, p.cmd.Path)
 		case <-ctx.Done():
 			return fmt.Errorf("wait for %s: %w", what, ctx.Err())
 		}
@@ -69,8 +117,8 @@ func poll(ctx context.Context, what string, there func() bool) error {
 	return nil
 }
 
-func waitForPort(ctx context.Context, address string) error {
-	return poll(ctx, address, func() bool {
+func (p *process) awaitPort(ctx context.Context, address string) error {
+	return p.await(ctx, address, func() bool {
 		c, err := net.Dial("tcp", address)
 		if err == nil {
 			c.Close()
@@ -79,9 +127,9 @@ func waitForPort(ctx context.Context, address string) error {
 	})
 }
 
-// waitForEnv reads the file that a hub writes once it is ready.
-func waitForEnv(ctx context.Context, file string) (map[string]string, error) {
-	err := poll(ctx, file, func() bool {
+// awaitEnv reads the file that a hub writes once it is ready.
+func (p *process) awaitEnv(ctx context.Context, file string) (map[string]string, error) {
+	err := p.await(ctx, file, func() bool {
 		_, err := os.Stat(file)
 		return err == nil
 	})
