@@ -1,8 +1,10 @@
 package httpapi
 
 import (
+	"bufio"
 	"net/http"
 	"strconv"
+	"sync"
 )
 
 // answer is what goes back to the caller.
@@ -45,14 +47,23 @@ func (a *answer) write(w http.ResponseWriter, rid string) {
 		w.Write(a.body)
 		return
 	}
-	separator := []byte{'['}
+	// net/http sends what it is given in pieces of 4 KB, each of them a TLS record
+	// and a system call. A page has hundreds of KB.
+	b := buffers.Get().(*bufio.Writer)
+	b.Reset(w)
+	separator := byte('[')
 	for _, row := range a.rows {
-		w.Write(separator)
-		w.Write(row)
-		separator[0] = ','
+		b.WriteByte(separator)
+		b.Write(row)
+		separator = ','
 	}
-	w.Write([]byte{']'})
+	b.WriteByte(']')
+	b.Flush()
+	b.Reset(nil)
+	buffers.Put(b)
 }
+
+var buffers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 64<<10) }}
 
 // length is the length of the body in bytes.
 func (a *answer) length() int {

@@ -194,12 +194,12 @@ func (g *Group) row(q *Query, members []member) []byte {
 		item := q.Items[m.item]
 		if item.Aggregate == NoAggregate {
 			if json := g.values[m.group]; json != "" {
-				row = appendMember(row, m, json)
+				row = appendMember(row, 0, m, json)
 			}
 			continue
 		}
 		if json, ok := g.totals[m.item].appendJSON(nil, item.Aggregate); ok {
-			row = appendMember(row, m, json)
+			row = appendMember(row, 0, m, json)
 		}
 	}
 	return append(row, '}')

@@ -151,6 +151,7 @@ func (q *Query) runDocuments(ctx context.Context, src Source, left int, at Curso
 	}
 	members := q.members()
 	bytes := 0
+	var paper paper
 	for d, err := range q.matches(ctx, src, at.After) {
 		switch {
 		case err != nil:
@@ -159,7 +160,7 @@ func (q *Query) runDocuments(ctx context.Context, src Source, left int, at Curso
 			page.Next = &at
 			return page, nil
 		}
-		row := q.row(d, members)
+		row := paper.write(func(dst []byte) []byte { return q.appendRow(dst, d, members) })
 		bytes += len(row)
 		page.Rows = append(page.Rows, row)
 		at.After = d.Key()
@@ -214,23 +215,49 @@ func (q *Query) members() []member {
 	return list
 }
 
-// row renders d. Numbers keep the text in which they are stored.
-func (q *Query) row(d Document, members []member) []byte {
+// appendRow renders d. Numbers keep the text in which they are stored.
+func (q *Query) appendRow(dst []byte, d Document, members []member) []byte {
 	if q.Star {
-		return d.AppendJSON(nil)
+		return d.AppendJSON(dst)
 	}
-	row := []byte{'{'}
+	begin := len(dst)
+	row := append(dst, '{')
 	for _, m := range members {
 		if json, ok := d.Lookup(q.Items[m.item].Path); ok {
-			row = appendMember(row, m, json)
+			row = appendMember(row, begin, m, json)
 		}
 	}
 	return append(row, '}')
 }
 
-// appendMember adds a member to a row that begins with '{'.
-func appendMember[J string | []byte](row []byte, m member, json J) []byte {
-	if len(row) > 1 {
+// paper is where the rows of a page are written, one behind the other: an array
+// for each row, grown step by step, would cost more than the row.
+type paper struct {
+	sheet []byte
+	size  int
+}
+
+// The sizes of a sheet, and how much must be left of it for a further row.
+const (
+	smallSheet = 2 << 10
+	largeSheet = 128 << 10
+	margin     = 8 // of its size
+)
+
+// write gives what render appends.
+func (p *paper) write(render func(dst []byte) []byte) []byte {
+	if cap(p.sheet)-len(p.sheet) < p.size/margin || p.size == 0 {
+		p.size = min(max(smallSheet, 4*p.size), largeSheet)
+		p.sheet = make([]byte, 0, p.size)
+	}
+	begin := len(p.sheet)
+	p.sheet = render(p.sheet)
+	return p.sheet[begin:len(p.sheet):len(p.sheet)]
+}
+
+// appendMember adds a member to a row that begins with '{' at begin.
+func appendMember[J string | []byte](row []byte, begin int, m member, json J) []byte {
+	if len(row) > begin+1 {
 		row = append(row, ',')
 	}
 	row = append(row, m.name...)
