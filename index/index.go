@@ -261,6 +261,7 @@ func (x *Index) remove(c *collection, w *writer, at, row int) error {
 	k := x.ownChunk(c, w, at)
 	w.remove(k, row)
 	if len(k.keys) == 0 {
+		w.bytes -= k.columnBytes()
 		c.chunks = slices.Delete(c.chunks, at, at+1)
 		return nil
 	}

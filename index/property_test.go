@@ -209,6 +209,9 @@ func checkIndex(t *rapid.T) {
 		f.shrinking = rapid.IntRange(0, 3).Draw(t, "shrinking") == 0
 		open = append(open, moment{f.x.Snapshot(), maps.Clone(f.docs)})
 		f.apply(t)
+		if err := f.x.Check(); err != nil {
+			t.Fatal(err)
+		}
 		now := moment{f.x.Snapshot(), maps.Clone(f.docs)}
 		for range 4 {
 			now.check(t)

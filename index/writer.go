@@ -101,7 +101,9 @@ func (w *writer) remove(k *chunk, row int) {
 func (w *writer) own(k *chunk, n int) *column {
 	c := k.columns[n]
 	if w.frozen(c.epoch) {
+		w.bytes -= c.size()
 		c = c.copy(w.epoch)
+		w.bytes += c.size()
 		k.columns[n] = c
 	}
 	return c
