@@ -72,6 +72,11 @@ func (w writer) subject() (path string, constant func() string) {
 	if !oneIn(w.t, 4) {
 		return w.userPath()
 	}
+	return w.field()
+}
+
+// field draws one of the hub's own paths.
+func (w writer) field() (path string, constant func() string) {
 	i := pick(w.t, len(fields))
 	f := fields[i]
 	return w.prefix + w.anyCase(f.path), func() string {
@@ -121,7 +126,7 @@ func (w writer) userPath() (path string, constant func() string) {
 
 // numberPath draws one that is likely to lead to a number.
 func (w writer) numberPath() string {
-	return w.prefix + w.section() + "." + choose(w.t, "a", "n", "a", "n", "b.a", "b")
+	return w.prefix + w.section() + "." + choose(w.t, "a", "a", "a", "n", "b.a", "b")
 }
 
 func (w writer) spelled(key string) string {

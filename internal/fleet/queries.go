@@ -105,10 +105,14 @@ func (w writer) and(depth int) string {
 }
 
 func (w writer) not(depth int) string {
-	if oneIn(w.t, 4) {
-		return choose(w.t, "NOT ", "not ") + w.not(depth)
+	switch not := choose(w.t, "NOT ", "not "); {
+	case !oneIn(w.t, 4):
+		return w.comparison(depth)
+	case depth > 0 && oneIn(w.t, 2): // only below NOT unknown and false differ
+		return not + "(" + w.or(depth-1) + ")"
+	default:
+		return not + w.not(depth)
 	}
-	return w.comparison(depth)
 }
 
 var (
@@ -153,12 +157,15 @@ var typeTests = []string{"IS_DEFINED", "IS_NUMBER", "is_string", "IS_BOOL", "IS_
 
 func (w writer) call(depth int) string {
 	switch path, constant := w.subject(); pick(w.t, 6) {
-	case 0, 1:
+	case 0:
 		return choose(w.t, typeTests...) + "(" + path + ")"
+	case 1:
+		field, _ := w.field()
+		return choose(w.t, typeTests...) + "(" + field + ")"
 	case 2:
 		return choose(w.t, typeTests[1:]...) + " (" + w.sum(depth) + ")"
 	case 3:
-		return choose(w.t, "STARTSWITH", "EndsWith") + "(" + path + ", " + w.text() + ")"
+		return choose(w.t, "STARTSWITH", "EndsWith") + "(" + path + ", " + w.part() + ")"
 	case 4:
 		return choose(w.t, "STARTSWITH", "ENDSWITH") + "(" + w.sum(depth) + ", " + w.sum(depth) + ")"
 	default:
@@ -233,6 +240,17 @@ func (w writer) signed() string {
 }
 
 func (w writer) text() string { return quotedForQuery(w.t, chooseText(w.t)) }
+
+// part draws the beginning or the end of a text.
+func (w writer) part() string {
+	s := []rune(chooseText(w.t))
+	if at := pick(w.t, len(s)+1); oneIn(w.t, 2) {
+		s = s[:at]
+	} else {
+		s = s[len(s)-at:]
+	}
+	return quotedForQuery(w.t, string(s))
+}
 
 func (w writer) array(depth int) string {
 	return "[ " + w.list(pick(w.t, 4), func() string {

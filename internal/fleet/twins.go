@@ -70,12 +70,10 @@ func value(t *rapid.T, key string, depth int, nulls bool) string {
 	case 3, 4:
 		return array(t, depth)
 	}
-	switch {
-	case depth <= 0:
+	if depth <= 0 {
 		return choose(t, "1", `"a"`, "true")
-	default:
-		return object(t, depth, nulls)
 	}
+	return object(t, depth, nulls)
 }
 
 // serial draws a value of which there are thousands.
