@@ -30,12 +30,15 @@ type Config struct {
 	// top of those that every hub answers to: localhost, hub.localhost, the
 	// machine's name, the loopback addresses and Listen.
 	Hostnames []string
-	// HTTPS, MQTT and MQTTPlain are the ports to serve a protocol on: the first
-	// one that can be had, in this order. 0 is any free port. Without a port
-	// the protocol is not served; HTTPS and MQTT must be.
+	// HTTPS, MQTT, MQTTPlain and Admin are the ports to serve a protocol on: the
+	// first one that can be had, in this order. 0 is any free port. Without a
+	// port the protocol is not served; HTTPS and MQTT must be.
 	HTTPS, MQTT []int
 	// MQTTPlain is MQTT without TLS. It is for loopback addresses only.
 	MQTTPlain []int
+	// Admin is the port of health and metrics over plain HTTP, on loopback
+	// addresses only, wherever the hub listens.
+	Admin []int
 	// Log is told of what the hub does; nil is slog.Default.
 	Log *slog.Logger
 }
@@ -68,6 +71,7 @@ func (c Config) Validate() error {
 	ports("https-port", c.HTTPS, 443)
 	ports("mqtt-port", c.MQTT, 8883)
 	ports("mqtt-plain-port", c.MQTTPlain, 1883)
+	ports("admin-port", c.Admin, 9464)
 	if len(c.HTTPS) == 0 {
 		bad("https-port: a hub can't be without it; use 443, or 0 for any free port")
 	}

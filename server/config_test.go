@@ -35,6 +35,8 @@ func TestValidate(t *testing.T) {
 		{"no MQTT", func(c *Config) { c.MQTT = nil }, []string{"mqtt-port: ", "8883"}},
 		{"plain off loopback", func(c *Config) { c.Listen = "0.0.0.0"; c.MQTTPlain = []int{1883} }, []string{"mqtt-plain-port: ", "loopback", `"0.0.0.0"`}},
 		{"plain on a network", func(c *Config) { c.Listen = "192.168.1.2"; c.MQTTPlain = []int{1883} }, []string{"mqtt-plain-port: "}},
+		{"an admin port that is none", func(c *Config) { c.Admin = []int{9464, 70000} }, []string{"admin-port: 70000", "9464"}},
+		{"admin beside every network", func(c *Config) { c.Listen, c.Admin = "0.0.0.0", []int{9464} }, nil},
 		{"several at once", func(c *Config) { *c = Config{} }, []string{"certificates: ", "listen: ", "https-port: ", "mqtt-port: "}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -7,7 +7,7 @@ package server
 // the store's part is set aside, and connections share the rest.
 const (
 	// storeFiles is set aside for the store, which keeps up to 1,000 files open,
-	// and for listeners and logs.
+	// and for listeners, logs and admin connections.
 	storeFiles = 1200
 
 	// maxDevices bounds MQTT connections, WebSockets included.

@@ -35,7 +35,7 @@ import (
 type Server struct {
 	Hub *hub.Hub
 	Certificates
-	HTTPS, MQTT, MQTTPlain Endpoint
+	HTTPS, MQTT, MQTTPlain, Admin Endpoint
 
 	log   *slog.Logger
 	names []string
@@ -101,6 +101,9 @@ func (s *Server) listen(c Config) (err error) {
 	if s.MQTTPlain, err = listen(addresses, c.MQTTPlain); err != nil {
 		return fmt.Errorf("mqtt-plain-port: %w", err)
 	}
+	if s.Admin, err = listen(c.adminAddresses(), c.Admin); err != nil {
+		return fmt.Errorf("admin-port: %w", err)
+	}
 	return nil
 }
 
@@ -121,6 +124,8 @@ func (s *Server) Run(ctx context.Context) error {
 		Log:       s.log,
 		Websocket: s.tunnel(ctx, devices),
 	})), s.log)
+	care := newHTTPServer(s.counted(admin{s.Hub.IndexStats, s.store}.handler()), s.log)
+	care.limit = maxAdminConnections
 
 	var running sync.WaitGroup
 	var first sync.Once
@@ -142,18 +147,23 @@ func (s *Server) Run(ctx context.Context) error {
 	serve("HTTPS", s.HTTPS, tlsConfig(s.server, "http/1.1"), rest.Serve)
 	serve("MQTT", s.MQTT, tlsConfig(s.server), serveDevices)
 	serve("MQTT without TLS", s.MQTTPlain, nil, serveDevices)
+	serve("admin", s.Admin, nil, care.Serve)
 
 	<-ctx.Done()
 	s.log.Debug("stopping")
-	s.drain(rest)
+	s.drain(rest, care)
 	running.Wait()
 	return failure
 }
 
-// drain ends the HTTP server and returns when no request and no WebSocket is
+// drain ends the HTTP servers and returns when no request and no WebSocket is
 // left.
-func (s *Server) drain(rest *httpServer) {
-	rest.shutdown(shutdownTimeout)
+func (s *Server) drain(servers ...*httpServer) {
+	var ended sync.WaitGroup
+	for _, h := range servers {
+		ended.Go(func() { h.shutdown(shutdownTimeout) })
+	}
+	ended.Wait()
 	s.work.close()
 	s.work.wait()
 }
@@ -192,7 +202,7 @@ func (s *Server) tunnel(ctx context.Context, devices *mqtt.Server) http.Handler 
 
 // Close releases what Open took. Run must have returned.
 func (s *Server) Close() error {
-	for _, e := range []*Endpoint{&s.MQTTPlain, &s.MQTT, &s.HTTPS} {
+	for _, e := range []*Endpoint{&s.Admin, &s.MQTTPlain, &s.MQTT, &s.HTTPS} {
 		e.close()
 	}
 	if s.Hub != nil {

@@ -32,7 +32,7 @@ var quiet = slog.New(slog.DiscardHandler)
 func ephemeral(t *testing.T) Config {
 	return Config{
 		Certificates: t.TempDir(), Listen: "localhost", Log: quiet,
-		HTTPS: []int{0}, MQTT: []int{0}, MQTTPlain: []int{0},
+		HTTPS: []int{0}, MQTT: []int{0}, MQTTPlain: []int{0}, Admin: []int{0},
 	}
 }
 
@@ -377,5 +377,25 @@ func TestOpenFails(t *testing.T) {
 	_, stop := started(t, c)
 	if err := stop(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestCloseWithoutRun gives the ports back.
+func TestCloseWithoutRun(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	s, err := Open(t.Context(), ephemeral(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	for _, e := range []Endpoint{s.HTTPS, s.MQTT, s.MQTTPlain, s.Admin} {
+		for _, address := range e.Addresses {
+			if c, err := net.Dial("tcp", address); err == nil {
+				c.Close()
+				t.Errorf("%s is open after the end", address)
+			}
+		}
 	}
 }
