@@ -1,6 +1,7 @@
 // Package httpapi is the hub's REST API for back ends: identities, twins,
 // queries and statistics over HTTPS, in the form that the service SDKs, the az
-// command line and IoT Explorer expect.
+// command line and IoT Explorer expect. What the cloud has not, and we have,
+// stands below /$hubtwin.
 //
 // It translates and nothing more. What a request means, and whether its caller
 // may make it, is for package hub to say; limits of time and of connections,

@@ -14,6 +14,8 @@ var bodies = map[string]string{
 	"PATCH /twins/d1":     `{"tags":{"a":1}}`,
 	"PUT /twins/d1":       `{"tags":{"a":1}}`,
 	"POST /devices/query": `{"query":"SELECT * FROM devices"}`,
+
+	"POST /$hubtwin/explain": `{"query":"SELECT * FROM devices"}`,
 }
 
 func TestPermissions(t *testing.T) {

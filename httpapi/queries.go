@@ -10,11 +10,7 @@ import (
 
 // query serves POST /devices/query.
 func (a *api) query(c *call) (*answer, error) {
-	body, err := c.body(MaxQueryBody)
-	if err != nil {
-		return nil, err
-	}
-	text, err := parseQuery(body)
+	text, err := c.queryText()
 	if err != nil {
 		return nil, err
 	}
@@ -32,6 +28,33 @@ func (a *api) query(c *call) (*answer, error) {
 		ans.header["x-ms-continuation"] = page.Continuation
 	}
 	return ans, nil
+}
+
+// explain serves POST /$hubtwin/explain: the request is that of a query, the
+// answer tells how it is found.
+func (a *api) explain(c *call) (*answer, error) {
+	text, err := c.queryText()
+	if err != nil {
+		return nil, err
+	}
+	plan, err := a.Hub.Explain(c.Context(), c.who, text)
+	if err != nil {
+		return nil, err
+	}
+	document, err := json.Marshal(plan)
+	if err != nil {
+		return nil, err
+	}
+	return ok(document), nil
+}
+
+// queryText reads the query in the body.
+func (c *call) queryText() (string, error) {
+	body, err := c.body(MaxQueryBody)
+	if err != nil {
+		return "", err
+	}
+	return parseQuery(body)
 }
 
 // parseQuery finds the text in the body (query-language sheet, A8). The case of

@@ -22,11 +22,13 @@ type row struct {
 
 type methods map[string]endpoint
 
-// rows is the endpoint map (REST sheet, 0). The first row that has both the
+// rows is the endpoint map (REST sheet, 0). What begins with $hubtwin is ours:
+// the cloud has nothing there, and no id can be in its place. The first row that has both the
 // path and the method serves, so a literal before an id outranks it; the id
 // "query" stays within reach of the methods that the literal does not take.
 var rows = []row{
 	{segments("devices/query"), methods{http.MethodPost: (*api).query}},
+	{segments("$hubtwin/explain"), methods{http.MethodPost: (*api).explain}},
 	{segments("devices"), methods{http.MethodGet: (*api).listDevices, http.MethodPost: (*api).bulk}},
 	{segments("devices/{id}"), methods{
 		http.MethodGet: (*api).getDevice, http.MethodPut: (*api).putDevice, http.MethodDelete: (*api).deleteDevice,
