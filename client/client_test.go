@@ -174,6 +174,27 @@ func TestTwin(t *testing.T) {
 	}
 }
 
+func TestExplain(t *testing.T) {
+	c, ctx := open(t, "iothubowner"), t.Context()
+	createDevices(t, c, "d1", "d2", "d3")
+	plan, err := c.Explain(ctx, "SELECT * FROM devices WHERE deviceId != 'd2'")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plan.Position == 0 || plan.Documents != 3 || plan.Rows != 2 {
+		t.Errorf("%+v", plan)
+	}
+	if len(plan.Steps) != 1 || plan.Steps[0].Predicate != "deviceId != 'd2'" || plan.Steps[0].On == "" || plan.Steps[0].Rows != 2 {
+		t.Errorf("steps %+v", plan.Steps)
+	}
+	if !json.Valid(plan.Document) || !strings.Contains(string(plan.Document), `"steps":[{`) {
+		t.Errorf("document %s", plan.Document)
+	}
+	if _, err := c.Explain(ctx, "SELECT"); !is(err, fault.ArgumentInvalid) {
+		t.Errorf("a query with a mistake: %v", err)
+	}
+}
+
 func TestQuery(t *testing.T) {
 	c, ctx := open(t, "iothubowner"), t.Context()
 	createDevices(t, c, "d1", "d2", "d3", "d4", "d5")
