@@ -20,6 +20,7 @@ func (at *place) print(c console, system string) error {
 	if at.mqttPlain.Port != 0 {
 		b.row("MQTT, no TLS", strings.Join(at.mqttPlain.Addresses, ", "), "")
 	}
+	b.row("Admin", "http://"+at.adminHost(), "/readyz /metrics")
 	if at.data == "" {
 		b.row("Data", "in memory, gone at the end", "")
 	} else {

@@ -20,6 +20,7 @@ func aPlace() *place {
 		program:   "hubtwin",
 		https:     server.Endpoint{Port: 443, Addresses: []string{"127.0.0.1:443", "[::1]:443"}},
 		mqtt:      server.Endpoint{Port: 8883, Addresses: []string{"127.0.0.1:8883", "[::1]:8883"}},
+		admin:     server.Endpoint{Port: 9464, Addresses: []string{"127.0.0.1:9464", "[::1]:9464"}},
 		httpsHost: "localhost",
 		mqttHost:  "localhost",
 		owner:     policyString("localhost", "iothubowner", "b3duZXI="),
@@ -59,6 +60,7 @@ func TestBanner(t *testing.T) {
 			p.data = ""
 			p.https = server.Endpoint{Port: 8443, Addresses: []string{"127.0.0.1:8443"}, Missed: missed(443, syscall.EADDRINUSE)}
 			p.mqtt = server.Endpoint{Port: 8884, Addresses: []string{"127.0.0.1:8884"}, Missed: missed(8883, syscall.EADDRINUSE)}
+			p.admin = server.Endpoint{Port: 9465, Addresses: []string{"127.0.0.2:9465"}}
 			p.mqttPlain = server.Endpoint{Port: 1883, Addresses: []string{"127.0.0.1:1883"}}
 			p.httpsHost, p.mqttHost = "localhost:8443", "localhost:8884"
 		},

@@ -30,6 +30,7 @@ type devCommand struct {
 	HTTPSPort     *int     `name:"https-port" placeholder:"PORT" help:"Port of HTTPS and WebSockets (443, or the next free from 8443 on); 0 is any free one."`
 	MQTTPort      *int     `name:"mqtt-port" placeholder:"PORT" help:"Port of MQTT over TLS (8883, or the next free one); 0 is any free one."`
 	MQTTPlainPort *int     `name:"mqtt-plain-port" placeholder:"PORT" help:"Serve MQTT without TLS as well, on loopback addresses only; 0 is any free port."`
+	AdminPort     *int     `name:"admin-port" placeholder:"PORT" help:"Port of health and metrics over HTTP, on loopback addresses only (9464, or another free one); 0 is any free one."`
 
 	Env       string `type:"path" placeholder:"FILE" help:"Once the hub is ready, write the environment for SDKs here, as export lines for a shell."`
 	LogLevel  string `enum:"debug,info,warn,error" default:"info" help:"Log this and worse: debug, info, warn, error."`
@@ -60,6 +61,16 @@ func ports(asked *int, usual, next int) []int {
 	list := []int{usual}
 	for p := range fallbacks {
 		list = append(list, next+p)
+	}
+	return list
+}
+
+// adminPorts gives what to try for health and metrics. A hub does not fail for
+// want of them: in the end any free port will do.
+func adminPorts(asked *int) []int {
+	list := ports(asked, adminPort, adminPort+1)
+	if asked == nil {
+		list = append(list, 0)
 	}
 	return list
 }
@@ -96,6 +107,7 @@ func (cmd devCommand) config(log io.Writer) (c server.Config, dir string, err er
 		Hostnames:    cmd.Hostname,
 		HTTPS:        ports(cmd.HTTPSPort, httpsPort, 8443),
 		MQTT:         ports(cmd.MQTTPort, mqttPort, mqttPort+1),
+		Admin:        adminPorts(cmd.AdminPort),
 		Log:          logger(log, cmd.LogLevel, cmd.LogFormat),
 	}
 	if !cmd.Ephemeral {
@@ -174,6 +186,7 @@ func (cmd devCommand) place(s *server.Server, config server.Config) (*place, err
 		https:     s.HTTPS,
 		mqtt:      s.MQTT,
 		mqttPlain: s.MQTTPlain,
+		admin:     s.Admin,
 	}
 	host := clientHost(cmd.Listen, cmd.Hostname)
 	at.httpsHost, at.mqttHost = withPort(host, s.HTTPS.Port, httpsPort), withPort(host, s.MQTT.Port, mqttPort)

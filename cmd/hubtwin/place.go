@@ -19,6 +19,9 @@ const (
 	mqttPort  = 8883
 )
 
+// adminPort is the usual port of health and metrics.
+const adminPort = 9464
+
 // place is where a hub is, as its clients need to know it.
 type place struct {
 	data           string // "" is memory
@@ -26,7 +29,7 @@ type place struct {
 	env            string // file with the environment, or ""
 	program        string // what to type for this program
 
-	https, mqtt, mqttPlain server.Endpoint
+	https, mqtt, mqttPlain, admin server.Endpoint
 
 	httpsHost, mqttHost string // with a port where it is not the standard one
 	owner               string // connection string for back ends
@@ -68,6 +71,12 @@ func withPort(host string, port, standard int) string {
 	return joined
 }
 
+// adminHost is where health and metrics are, for people.
+func (at *place) adminHost() string {
+	first := netip.MustParseAddrPort(at.admin.Addresses[0])
+	return net.JoinHostPort(clientHost(first.Addr().String(), nil), strconv.Itoa(at.admin.Port))
+}
+
 func withoutPort(host string) string {
 	if bare, _, err := net.SplitHostPort(host); err == nil {
 		if strings.Contains(bare, ":") {
@@ -97,6 +106,7 @@ func (at *place) environment() []variable {
 		{"SSL_CERT_FILE", at.bundle},
 		{"HUBTWIN_CONNECTION_STRING", at.owner},
 		{"HUBTWIN_DEVICE_HOST", at.mqttHost},
+		{"HUBTWIN_ADMIN_URL", "http://" + at.admin.Addresses[0]},
 		{"IOTHUB_CONNECTION_STRING", at.owner},
 	}
 	if len(at.devices) > 0 {

@@ -10,14 +10,16 @@ import (
 	"os"
 	"strings"
 
+	"github.com/hubtwin/hubtwin/client"
 	"github.com/hubtwin/hubtwin/query"
 )
 
 type queryCommand struct {
 	connection
 	output
-	Text string `arg:"" name:"query" help:"The query; @FILE reads it from a file, - from standard input."`
-	Top  int    `placeholder:"N" help:"Stop after N rows; all of them otherwise."`
+	Text    string `arg:"" name:"query" help:"The query; @FILE reads it from a file, - from standard input."`
+	Top     int    `placeholder:"N" xor:"answer" help:"Stop after N rows; all of them otherwise."`
+	Explain bool   `xor:"answer" help:"Show how the query is found in place of what: for each term of the condition what decided it, and how many rows it left."`
 }
 
 func (queryCommand) Help() string {
@@ -28,11 +30,12 @@ Examples:
   hubtwin query "SELECT deviceId, properties.reported.battery FROM devices WHERE properties.reported.battery < 20"
   hubtwin query "SELECT tags.location.plant, COUNT() AS n FROM devices GROUP BY tags.location.plant"
   hubtwin query -o json "SELECT * FROM devices" | jq .tags
+  hubtwin query --explain "SELECT * FROM devices WHERE tags.location.plant = 'Redmond43'"
 
 ` + exits
 }
 
-// Run asks page by page and prints each as it comes.
+// Run asks page by page and prints each as it comes, or explains.
 func (cmd queryCommand) Run(ctx context.Context, c console) error {
 	if cmd.Top < 0 {
 		return usagef("--top: %d is not a number of rows", cmd.Top)
@@ -54,14 +57,28 @@ func (cmd queryCommand) Run(ctx context.Context, c console) error {
 		return err
 	}
 	defer hub.Close()
+	if cmd.Explain {
+		plan, err := hub.Explain(ctx, string(text))
+		if err != nil {
+			return explained(err)
+		}
+		if cmd.json() {
+			return printLine(c.out, plan.Document)
+		}
+		return printPlan(c.out, plan)
+	}
+	return cmd.ask(ctx, hub, c.out, q, string(text))
+}
 
-	t := &table{w: c.out, headers: columns(q)}
+// ask prints the rows of the answer.
+func (cmd queryCommand) ask(ctx context.Context, hub *client.Client, w io.Writer, q *query.Query, text string) error {
+	t := &table{w: w, headers: columns(q)}
 	left, continuation := cmd.Top, ""
 	if cmd.Top == 0 {
 		left = math.MaxInt
 	}
 	for {
-		page, err := hub.QueryPage(ctx, string(text), min(left, query.MaxPage), continuation)
+		page, err := hub.QueryPage(ctx, text, min(left, query.MaxPage), continuation)
 		if err != nil {
 			return explained(err)
 		}
