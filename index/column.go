@@ -5,7 +5,6 @@ import (
 	"math/bits"
 	"slices"
 	"strings"
-	"unique"
 
 	"github.com/hubtwin/hubtwin/query"
 )
@@ -101,8 +100,9 @@ func (c *column) code(row int) (code int) {
 	return code
 }
 
-// set puts the value with the JSON text text ("" for none) into row.
-func (c *column) set(row int, text string) {
+// set puts the value with the JSON text text ("" for none) into row. Of a text
+// that is kept, keep gives a copy.
+func (c *column) set(row int, text string, keep func(string) string) {
 	switch {
 	case text == "":
 	case text[0] == '[':
@@ -116,7 +116,7 @@ func (c *column) set(row int, text string) {
 	}
 	code, ok := c.find(text)
 	if !ok {
-		if code, ok = c.add(text); !ok {
+		if code, ok = c.add(text, keep); !ok {
 			c.spread()
 			c.cells[row] = cellOf(query.ValueOf(text))
 			return
@@ -165,7 +165,7 @@ func hashText(text string) uint64 {
 
 // add makes an entry for text: in the place of one that no row uses any more,
 // or else a new one. !ok means that the dictionary is full.
-func (c *column) add(text string) (code int, ok bool) {
+func (c *column) add(text string, keep func(string) string) (code int, ok bool) {
 	if c.texts+len(text) > maxTexts {
 		return 0, false
 	}
@@ -186,13 +186,41 @@ func (c *column) add(text string) (code int, ok bool) {
 		}
 	}
 	v := query.ValueOf(text)
-	// The same few texts stand in most chunks.
 	hash := hashText(text)
-	c.values[code] = value{text: unique.Make(text).Value(), hash: hash, number: v.Number, kind: v.Kind}
+	c.values[code] = value{text: keep(text), hash: hash, number: v.Number, kind: v.Kind}
 	c.hashes[code] = uint32(hash)
 	c.texts += len(text)
 	return code, true
 }
+
+// keepTexts replaces texts that belong to documents by copies.
+func (c *column) keepTexts(keep func(string) string) {
+	for code := 1; code < len(c.values); code++ {
+		c.values[code].text = keep(c.values[code].text)
+	}
+}
+
+// texts holds one copy of each text that dictionaries hold lately: the same few
+// stand in most chunks.
+type texts map[string]string
+
+const maxTextCopies = 1 << 16
+
+// keep gives the copy of a text.
+func (t texts) keep(text string) string {
+	if kept, ok := t[text]; ok {
+		return kept
+	}
+	if len(t) >= maxTextCopies {
+		clear(t)
+	}
+	text = strings.Clone(text)
+	t[text] = text
+	return text
+}
+
+// asItIs keeps a text that is part of a document, for the moment.
+func asItIs(text string) string { return text }
 
 // unused is a code that no row has, or 0.
 func (c *column) unused() int {

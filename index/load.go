@@ -174,9 +174,10 @@ func (b *builder) chunks(c int) []*chunk {
 }
 
 func (b *builder) run() {
+	copies := texts{}
 	writers := [2]*writer{}
 	for i := range writers {
-		writers[i] = &writer{paths: b.x.collections[i].paths, epoch: 1}
+		writers[i] = &writer{paths: b.x.collections[i].paths, epoch: 1, keep: asItIs}
 	}
 	for j := range b.jobs {
 		k, err := build(writers[j.collection], j.rows)
@@ -186,6 +187,11 @@ func (b *builder) run() {
 				close(b.stop)
 			})
 			continue
+		}
+		for _, c := range k.columns {
+			if c != nil {
+				c.keepTexts(copies.keep)
+			}
 		}
 		b.add(j, k, writers[j.collection])
 	}

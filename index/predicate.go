@@ -466,12 +466,61 @@ func (t *numberTest) answer(x float64) answer {
 
 // scan decides on the cells of a plain column.
 func (p *columnPredicate) scan(cells []cell, want *mask, o *outcome) {
-	if p.numbers.form == inRange {
+	switch {
+	case p.numbers.form == inRange:
 		p.scanRange(cells, want, o)
-		return
+	case p.strings.form == isOne && p.numbers.form == same:
+		p.scanString(cells, want, o)
+	default:
+		for row := range want.rows {
+			o.add(row, p.cell(cells[row]))
+		}
 	}
-	for row := range want.rows {
-		o.add(row, p.cell(cells[row]))
+}
+
+// scanString looks for a string, 64 rows at a time and without branches.
+func (p *columnPredicate) scanString(cells []cell, want *mask, o *outcome) {
+	sought := stringCellOf(p.strings.one)
+	for w, wanted := range want {
+		if wanted == 0 {
+			continue
+		}
+		from := w * 64
+		var hits, strings, numbers uint64
+		for b, c := range cells[from:min(from+64, len(cells))] {
+			var hit, isString, isNumber uint64
+			if c == sought {
+				hit = 1
+			}
+			if c >= stringCell {
+				isString = 1
+			}
+			if c < noNumber {
+				isNumber = 1
+			}
+			hits |= hit << b
+			strings |= isString << b
+			numbers |= isNumber << b
+		}
+		o.ask[w] = hits & wanted
+		o.fill(w, strings&^hits&wanted, p.strings.out)
+		o.fill(w, numbers&wanted, p.numbers.out)
+		for others := wanted &^ strings &^ numbers; others != 0; others &= others - 1 {
+			row := from + bits.TrailingZeros64(others)
+			o.add(row, p.specials[cells[row].special()])
+		}
+	}
+}
+
+// fill gives one answer for rows of a word.
+func (o *outcome) fill(w int, rows uint64, a answer) {
+	switch a {
+	case yes:
+		o.yes[w] |= rows
+	case no:
+		o.no[w] |= rows
+	case ask:
+		o.ask[w] |= rows
 	}
 }
 

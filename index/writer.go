@@ -43,8 +43,9 @@ type writer struct {
 	paths *paths
 	epoch uint64 // of what the writer makes
 	read  uint64 // the newest epoch that a snapshot reads
-	bytes int    // by which columns have grown
-	docs  int    // by which keys and stored documents have grown
+	keep  func(text string) string
+	bytes int // by which columns have grown
+	docs  int // by which keys and stored documents have grown
 
 	was, is twin.Decoder
 	row     []byte
@@ -142,7 +143,7 @@ func (w *writer) set(k *chunk, row int, p *path, text string) {
 	}
 	c := w.column(k, p)
 	before := c.size()
-	c.set(row, text)
+	c.set(row, text, w.keep)
 	w.bytes += c.size() - before
 	if text == "" {
 		w.dropEmpty(k, p.number)
