@@ -1,6 +1,7 @@
 package index
 
 import (
+	"encoding/binary"
 	"hash/maphash"
 	"math"
 
@@ -13,11 +14,13 @@ import (
 //	…  0xfff0…   numbers, infinities included
 //	0xfff9       undefined          0xfffd   array
 //	0xfffa       null               0xfffe   object
-//	0xfffb       false              0xffff   string, with 48 bits of its hash
+//	0xfffb       false              0xffff   string, with six of its bytes
 //	0xfffc       true
 //
-// Numbers are exact, as is the kind of everything else. Two strings with
-// different hashes differ; with the same hash they have to be looked at.
+// Numbers are exact, as is the kind of everything else. The bytes of a string
+// are those that follow what all strings of the column begin with; a zero also
+// stands for none. So they tell the order of two strings unless they are the
+// same, and mostly whether a string has a prefix.
 type cell uint64
 
 const (
@@ -30,16 +33,32 @@ const (
 	stringCell
 
 	noNumber = undefinedCell // this and all above are no numbers
-	hashBits = 1<<48 - 1
+	someSize = 6             // bytes of a string
 )
 
 var seed = maphash.MakeSeed()
 
-func hashOf(s string) uint64 { return maphash.String(seed, s) & hashBits }
+func hashOf(s string) uint32 { return uint32(maphash.String(seed, s)) }
 
-func stringCellOf(hash uint64) cell { return stringCell | cell(hash) }
+// someOf is the first bytes of a string as they stand in a cell.
+func someOf(s string) cell {
+	var b [8]byte
+	copy(b[2:], s[:min(len(s), someSize)])
+	return cell(binary.BigEndian.Uint64(b[:]))
+}
 
-// cellOf is the cell of a JSON text, "" for none.
+// some is the bytes of a string's cell.
+func (c cell) some() cell { return c &^ stringCell }
+
+// precededBy gives the bytes of a string's cell after more of the string.
+func (c cell) precededBy(more string) cell {
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], uint64(c))
+	copy(b[2:], more+string(b[2:]))
+	return cell(binary.BigEndian.Uint64(b[:])).some()
+}
+
+// cellOf is the cell of a value, with no bytes of a string.
 func cellOf(v query.Value) cell {
 	switch v.Kind {
 	case query.Null:
@@ -52,7 +71,7 @@ func cellOf(v query.Value) cell {
 	case query.Number:
 		return cell(math.Float64bits(v.Number))
 	case query.String:
-		return stringCellOf(hashOf(v.Text))
+		return stringCell
 	case query.Array:
 		return arrayCell
 	case query.Object:

@@ -23,25 +23,29 @@ import (
 //	                          code 2  21.5          rows 3
 //	                          code 3  "21.5"        rows 2
 //
-// Plain: more than maxValues distinct values, in cells.
+// Plain: more than maxValues distinct values, in cells. hashes has those of
+// strings: where they differ, strings differ.
 //
 // Times: cells of ticks, for paths whose values are times that the hub gives.
 type column struct {
 	epoch uint64 // see Index.frozen
 
 	values []value  // nil in a plain column; values[0] is "nothing there"
-	hashes []uint32 // low bits of those of the values
 	counts []uint16 // rows with each value
 	planes []mask
 	texts  int // bytes of the values' texts
 
-	cells []cell
+	cells   []cell
+	strings bool   // there are, or have been
+	shared  string // what all of them begin with
+
+	hashes []uint32 // of the values; in a plain column of the rows
 }
 
 // value is an entry of a dictionary.
 type value struct {
 	text   string
-	hash   uint64 // of the characters of a string, else of the text
+	hash   uint32 // of the characters of a string, else of the text
 	number float64
 	kind   query.Kind
 }
@@ -73,7 +77,12 @@ func (c *column) plain() bool { return c.values == nil }
 func (c *column) copy(epoch uint64) *column {
 	d := *c
 	d.epoch = epoch
-	d.values, d.hashes = slices.Clip(c.values), slices.Clip(c.hashes)
+	d.values = slices.Clip(c.values)
+	if c.plain() {
+		d.hashes = slices.Clone(c.hashes)
+	} else {
+		d.hashes = slices.Clip(c.hashes)
+	}
 	d.counts = append([]uint16(nil), c.counts...)
 	d.planes = append([]mask(nil), c.planes...)
 	if c.cells != nil {
@@ -84,8 +93,9 @@ func (c *column) copy(epoch uint64) *column {
 
 // size is about the memory that c takes.
 func (c *column) size() int {
-	const own, perValue, perMask = 128, 52, 128
-	return own + cap(c.values)*perValue + cap(c.counts)*2 + cap(c.planes)*perMask + c.texts + cap(c.cells)*8
+	const own, perValue, perMask = 160, 40, 128
+	return own + cap(c.values)*perValue + cap(c.counts)*2 + cap(c.planes)*perMask + c.texts +
+		cap(c.cells)*8 + cap(c.hashes)*4 + len(c.shared)
 }
 
 // empty tells whether no row has a value.
@@ -111,14 +121,14 @@ func (c *column) set(row int, text string, keep func(string) string) {
 		text = "{"
 	}
 	if c.plain() {
-		c.cells[row] = cellOf(query.ValueOf(text))
+		c.put(row, text)
 		return
 	}
 	code, ok := c.find(text)
 	if !ok {
 		if code, ok = c.add(text, keep); !ok {
 			c.spread()
-			c.cells[row] = cellOf(query.ValueOf(text))
+			c.put(row, text)
 			return
 		}
 	}
@@ -142,7 +152,7 @@ func (c *column) find(text string) (code int, ok bool) {
 	if text == "" {
 		return 0, true
 	}
-	hash := uint32(hashText(text))
+	hash := hashText(text)
 	for i, h := range c.hashes {
 		if h == hash && c.values[i].text == text {
 			return i, true
@@ -153,7 +163,7 @@ func (c *column) find(text string) (code int, ok bool) {
 
 // hashText is the hash of what a JSON text stands for, if that is a string:
 // however it is escaped.
-func hashText(text string) uint64 {
+func hashText(text string) uint32 {
 	if text[0] != '"' {
 		return hashOf(text)
 	}
@@ -188,7 +198,7 @@ func (c *column) add(text string, keep func(string) string) (code int, ok bool) 
 	v := query.ValueOf(text)
 	hash := hashText(text)
 	c.values[code] = value{text: keep(text), hash: hash, number: v.Number, kind: v.Kind}
-	c.hashes[code] = uint32(hash)
+	c.hashes[code] = hash
 	c.texts += len(text)
 	return code, true
 }
@@ -238,15 +248,57 @@ func (c *column) spread() {
 	for _, count := range c.counts {
 		n += int(count)
 	}
-	cells := make([]cell, n, roundUp(n))
-	c.fillCells(cells)
-	c.values, c.hashes, c.counts, c.planes, c.texts, c.cells = nil, nil, nil, nil, 0, cells
+	var codes [maxRows]uint8
+	c.fillCodes(&codes)
+	values := c.values
+	*c = column{epoch: c.epoch, cells: make([]cell, n, roundUp(n)), hashes: make([]uint32, n, roundUp(n))}
+	for row := range c.cells {
+		c.put(row, values[codes[row]].text)
+	}
 }
 
-// fillCells writes the values of the rows as cells.
+// put is set in the plain form.
+func (c *column) put(row int, text string) {
+	v := query.ValueOf(text)
+	if v.Kind != query.String {
+		c.cells[row], c.hashes[row] = cellOf(v), 0
+		return
+	}
+	c.share(v.Text)
+	c.cells[row] = stringCell | someOf(v.Text[len(c.shared):])
+	c.hashes[row] = hashOf(v.Text)
+}
+
+// maxShared bounds what is kept of what strings have in common.
+const maxShared = 256
+
+// share makes sure that s begins with what all strings begin with.
+func (c *column) share(s string) {
+	if !c.strings {
+		c.strings, c.shared = true, strings.Clone(s[:min(len(s), maxShared)])
+		return
+	}
+	n := 0
+	for n < len(c.shared) && n < len(s) && c.shared[n] == s[n] {
+		n++
+	}
+	if n == len(c.shared) {
+		return
+	}
+	for row, cell := range c.cells {
+		if cell.isString() {
+			c.cells[row] = stringCell | cell.precededBy(c.shared[n:])
+		}
+	}
+	c.shared = c.shared[:n]
+}
+
+// fillCells writes the values of the rows as cells, without bytes of strings.
 func (c *column) fillCells(cells []cell) {
 	if c.plain() {
-		copy(cells, c.cells)
+		for row := range cells {
+			cells[row] = min(c.cells[row], stringCell)
+		}
 		return
 	}
 	var byCode [maxValues]cell
@@ -258,6 +310,14 @@ func (c *column) fillCells(cells []cell) {
 	for row := range cells {
 		cells[row] = byCode[codes[row]]
 	}
+}
+
+// hash is that of the string in a row.
+func (c *column) hash(row int) uint32 {
+	if c.plain() {
+		return c.hashes[row]
+	}
+	return c.hashes[c.code(row)]
 }
 
 // fillCodes writes the codes of all rows, eight at a time.
@@ -285,7 +345,7 @@ var spread = func() (table [256]uint64) {
 
 func (v *value) cell() cell {
 	if v.kind == query.String {
-		return stringCellOf(v.hash)
+		return stringCell
 	}
 	return cellOf(query.ValueOf(v.text))
 }
@@ -305,9 +365,10 @@ func (c *column) open(row int, times bool) {
 		if times {
 			empty = 0
 		}
-		c.cells = append(c.cells, 0)
-		copy(c.cells[row+1:], c.cells[row:])
-		c.cells[row] = empty
+		c.cells = slices.Insert(c.cells, row, empty)
+		if !times {
+			c.hashes = slices.Insert(c.hashes, row, 0)
+		}
 		return
 	}
 	c.counts[0]++
@@ -319,7 +380,10 @@ func (c *column) open(row int, times bool) {
 // close takes a row out.
 func (c *column) close(row int) {
 	if c.plain() {
-		c.cells = append(c.cells[:row], c.cells[row+1:]...)
+		c.cells = slices.Delete(c.cells, row, row+1)
+		if c.hashes != nil {
+			c.hashes = slices.Delete(c.hashes, row, row+1)
+		}
 		return
 	}
 	c.counts[c.code(row)]--
@@ -332,6 +396,9 @@ func (c *column) close(row int) {
 func (c *column) truncate(n int) {
 	if c.plain() {
 		c.cells = c.cells[:n]
+		if c.hashes != nil {
+			c.hashes = c.hashes[:n]
+		}
 		return
 	}
 	keep := firstRows(n)

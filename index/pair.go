@@ -35,7 +35,11 @@ func (p *pair) decide(k *chunk, want *mask, _ bool, o *outcome) {
 	right.fillCells(r)
 	for row := range want.rows {
 		a := compareCells(p.op, l[row], r[row])
-		if a == ask && !left.plain() && !right.plain() {
+		switch {
+		case a != ask:
+		case (p.op == query.Equal || p.op == query.NotEqual) && left.hash(row) != right.hash(row):
+			a = decide(p.op == query.NotEqual)
+		case !left.plain() && !right.plain():
 			a = ordered(p.op, cmp.Compare(left.values[left.code(row)].characters(), right.values[right.code(row)].characters()))
 		}
 		o.add(row, a)
@@ -109,7 +113,7 @@ func compareCells(op query.CompareOp, l, r cell) answer {
 		if !l.primitive() || !r.primitive() {
 			return decided(query.Unknown)
 		}
-		if l.isString() && l == r {
+		if l.isString() && r.isString() {
 			return ask
 		}
 		return decide((l == r || lNumber && rNumber && x == y) == (op == query.Equal))

@@ -1,8 +1,11 @@
 package index
 
 import (
+	"cmp"
 	"math"
 	"math/bits"
+	"slices"
+	"strings"
 
 	"github.com/hubtwin/hubtwin/query"
 )
@@ -160,20 +163,22 @@ type numberTest struct {
 // hash is in the set have to be looked at; with isOne, those that have the hash.
 type stringTest struct {
 	form form
-	one  uint64
-	set  map[uint64]bool
+	one  uint32
+	set  map[uint32]bool
 	out  answer
+	op   query.CompareOp // isOrdered
+	text string          // isOrdered, begins
 }
 
 // maybe tells whether a string with a hash has to be looked at.
-func (t *stringTest) maybe(hash uint64) bool {
+func (t *stringTest) maybe(hash uint32) bool {
 	switch t.form {
 	case isOne:
 		return hash == t.one
 	case inSet:
 		return t.set[hash]
 	default:
-		return t.form == unknownForm
+		return t.form != same
 	}
 }
 
@@ -185,6 +190,8 @@ const (
 	inRange
 	inSet
 	isOne
+	isOrdered // by text
+	begins    // with text
 )
 
 func newColumnPredicate(e query.Expr, number int) *columnPredicate {
@@ -240,6 +247,10 @@ func (p *columnPredicate) classify() {
 		}
 		if e.Function == query.StartsWith || e.Function == query.EndsWith {
 			p.strings.form = unknownForm // of numbers it is unknown
+			if prefix, ok := e.Args[1].(*query.Literal); ok && e.Function == query.StartsWith && prefix.Value.Kind == query.String {
+				p.strings = stringTest{form: begins, text: prefix.Value.Text}
+				return
+			}
 			if hasOnlyPathsAndLiterals(e.Args) {
 				return
 			}
@@ -295,7 +306,7 @@ func (p *columnPredicate) compare(op query.CompareOp, literal query.Value) {
 	case literal.Kind == query.String && op == query.NotEqual:
 		p.strings = stringTest{form: isOne, one: hashOf(literal.Text), out: yes}
 	case literal.Kind == query.String:
-		p.strings.form = unknownForm
+		p.strings = stringTest{form: isOrdered, op: op, text: literal.Text}
 	}
 }
 
@@ -325,7 +336,7 @@ func (p *columnPredicate) in(e *query.In) {
 		hit, miss = no, yes
 	}
 	p.numbers = numberTest{form: inSet, set: map[float64]bool{}, in: hit, out: miss}
-	p.strings = stringTest{form: inSet, set: map[uint64]bool{}, out: miss}
+	p.strings = stringTest{form: inSet, set: map[uint32]bool{}, out: miss}
 	for _, elem := range e.List.Elems {
 		l, ok := elem.(*query.Literal)
 		switch {
@@ -342,7 +353,7 @@ func (p *columnPredicate) on() deciders { return p.used }
 
 // cost guesses: equality mostly meets postings.
 func (p *columnPredicate) cost() int {
-	if p.strings.form == unknownForm || p.numbers.form == inRange && p.numbers.lo != p.numbers.hi {
+	if f := p.strings.form; f == unknownForm || f == isOrdered || f == begins || p.numbers.form == inRange && p.numbers.lo != p.numbers.hi {
 		return costColumns
 	}
 	return costPostings
@@ -360,7 +371,7 @@ func (p *columnPredicate) decide(k *chunk, want *mask, strict bool, o *outcome) 
 		return
 	case c.plain():
 		p.used |= onColumns
-		p.scan(c.cells, want, o)
+		p.scan(c, want, strict, o)
 	default:
 		p.used |= onPostings
 		p.postings(c, want, strict, o)
@@ -413,7 +424,7 @@ func (p *columnPredicate) postings(c *column, want *mask, strict bool, o *outcom
 // equal finds the rows with one string, which may have several texts.
 func (p *columnPredicate) equal(c *column, want *mask, o *outcome) {
 	for code, hash := range c.hashes {
-		if hash == uint32(p.strings.one) && c.counts[code] > 0 && p.answer(&c.values[code]) == yes {
+		if hash == p.strings.one && c.counts[code] > 0 && p.answer(&c.values[code]) == yes {
 			rows := c.rowsWith(code)
 			o.yes.or(&rows)
 		}
@@ -432,7 +443,12 @@ func (p *columnPredicate) answer(v *value) answer {
 			return p.numbers.answer(v.number)
 		}
 	case query.String:
-		if !p.strings.maybe(v.hash) {
+		switch {
+		case p.strings.form == isOrdered:
+			return ordered(p.strings.op, cmp.Compare(v.characters(), p.strings.text))
+		case p.strings.form == begins:
+			return decide(strings.HasPrefix(v.characters(), p.strings.text))
+		case !p.strings.maybe(v.hash):
 			return p.strings.out
 		}
 	default:
@@ -465,80 +481,131 @@ func (t *numberTest) answer(x float64) answer {
 }
 
 // scan decides on the cells of a plain column.
-func (p *columnPredicate) scan(cells []cell, want *mask, o *outcome) {
+func (p *columnPredicate) scan(c *column, want *mask, strict bool, o *outcome) {
+	bytes := p.strings.bytesIn(c.shared)
 	switch {
 	case p.numbers.form == inRange:
-		p.scanRange(cells, want, o)
-	case p.strings.form == isOne && p.numbers.form == same:
-		p.scanString(cells, want, o)
+		p.scanRange(c, &bytes, want, o)
+	case p.strings.form == isOne && p.selectsOnly(strict):
+		p.scanString(c, want, o)
 	default:
 		for row := range want.rows {
-			o.add(row, p.cell(cells[row]))
+			o.add(row, p.cell(c, row, &bytes))
 		}
 	}
 }
 
-// scanString looks for a string, 64 rows at a time and without branches.
-func (p *columnPredicate) scanString(cells []cell, want *mask, o *outcome) {
-	sought := stringCellOf(p.strings.one)
+// selectsOnly tells whether nothing but the one string can be true, and no more
+// is asked for.
+func (p *columnPredicate) selectsOnly(strict bool) bool {
+	return !strict && p.strings.out == no && p.numbers.form == same && p.numbers.out != yes &&
+		!slices.Contains(p.specials[:], yes) && !slices.Contains(p.specials[:], ask)
+}
+
+// scanString looks for a string by its hash.
+func (p *columnPredicate) scanString(c *column, want *mask, o *outcome) {
 	for w, wanted := range want {
 		if wanted == 0 {
 			continue
 		}
 		from := w * 64
-		var hits, strings, numbers uint64
-		for b, c := range cells[from:min(from+64, len(cells))] {
-			var hit, isString, isNumber uint64
-			if c == sought {
+		var hits uint64
+		for b, hash := range c.hashes[from:min(from+64, len(c.hashes))] {
+			var hit uint64
+			if hash == p.strings.one {
 				hit = 1
 			}
-			if c >= stringCell {
-				isString = 1
-			}
-			if c < noNumber {
-				isNumber = 1
-			}
 			hits |= hit << b
-			strings |= isString << b
-			numbers |= isNumber << b
 		}
-		o.ask[w] = hits & wanted
-		o.fill(w, strings&^hits&wanted, p.strings.out)
-		o.fill(w, numbers&wanted, p.numbers.out)
-		for others := wanted &^ strings &^ numbers; others != 0; others &= others - 1 {
-			row := from + bits.TrailingZeros64(others)
-			o.add(row, p.specials[cells[row].special()])
+		for hits &= wanted; hits != 0; hits &= hits - 1 {
+			row := from + bits.TrailingZeros64(hits)
+			if c.cells[row].isString() {
+				o.ask.add(row)
+			}
 		}
 	}
 }
 
-// fill gives one answer for rows of a word.
-func (o *outcome) fill(w int, rows uint64, a answer) {
-	switch a {
-	case yes:
-		o.yes[w] |= rows
-	case no:
-		o.no[w] |= rows
-	case ask:
-		o.ask[w] |= rows
+// stringBytes decides a comparison or a prefix by the bytes of a column's cells.
+type stringBytes struct {
+	form form
+	all  answer // same
+	op   query.CompareOp
+	some cell // to compare with
+	part cell // begins: the bits that matter
+	hit  answer
+}
+
+// bytesIn makes the test one of the bytes that follow shared.
+func (t *stringTest) bytesIn(shared string) stringBytes {
+	n := len(shared)
+	switch t.form {
+	case isOrdered:
+		switch {
+		case strings.HasPrefix(t.text, shared):
+			return stringBytes{form: isOrdered, op: t.op, some: someOf(t.text[n:])}
+		case strings.HasPrefix(shared, t.text): // so the strings are longer
+			return stringBytes{form: same, all: ordered(t.op, 1)}
+		default:
+			return stringBytes{form: same, all: ordered(t.op, cmp.Compare(shared, t.text))}
+		}
+	case begins:
+		switch {
+		case strings.HasPrefix(shared, t.text):
+			return stringBytes{form: same, all: yes}
+		case !strings.HasPrefix(t.text, shared):
+			return stringBytes{form: same, all: no}
+		}
+		rest := t.text[n:]
+		b := stringBytes{form: begins, some: someOf(rest), part: ^cell(0), hit: ask}
+		if len(rest) <= someSize {
+			b.part <<= 8 * (someSize - len(rest))
+			if strings.IndexByte(rest, 0) < 0 {
+				b.hit = yes
+			}
+		}
+		return b
+	}
+	return stringBytes{}
+}
+
+func (b *stringBytes) answer(c cell) answer {
+	switch b.form {
+	case same:
+		return b.all
+	case isOrdered:
+		if c.some() == b.some {
+			return ask
+		}
+		return ordered(b.op, cmp.Compare(c.some(), b.some))
+	default:
+		if c.some()&b.part == b.some {
+			return b.hit
+		}
+		return no
 	}
 }
 
-func (p *columnPredicate) cell(c cell) answer {
-	if x, ok := c.number(); ok {
+// cell decides on one row.
+func (p *columnPredicate) cell(c *column, row int, b *stringBytes) answer {
+	cell := c.cells[row]
+	if x, ok := cell.number(); ok {
 		return p.numbers.answer(x)
 	}
-	if !c.isString() {
-		return p.specials[c.special()]
+	if !cell.isString() {
+		return p.specials[cell.special()]
 	}
-	if !p.strings.maybe(uint64(c) & hashBits) {
+	switch {
+	case b.form != unknownForm:
+		return b.answer(cell)
+	case !p.strings.maybe(c.hashes[row]):
 		return p.strings.out
 	}
 	return ask
 }
 
 // scanRange compares numbers, 64 rows at a time and without branches.
-func (p *columnPredicate) scanRange(cells []cell, want *mask, o *outcome) {
+func (p *columnPredicate) scanRange(c *column, b *stringBytes, want *mask, o *outcome) {
 	lo, hi := p.numbers.lo, p.numbers.hi
 	for w, wanted := range want {
 		if wanted == 0 {
@@ -548,15 +615,15 @@ func (p *columnPredicate) scanRange(cells []cell, want *mask, o *outcome) {
 		if bits.OnesCount64(wanted) < 8 {
 			for ; wanted != 0; wanted &= wanted - 1 {
 				row := from + bits.TrailingZeros64(wanted)
-				o.add(row, p.cell(cells[row]))
+				o.add(row, p.cell(c, row, b))
 			}
 			continue
 		}
 		var in, numbers uint64
-		for b, c := range cells[from:min(from+64, len(cells))] {
+		for bit, cell := range c.cells[from:min(from+64, len(c.cells))] {
 			var isNumber, above, below uint64
-			x := math.Float64frombits(uint64(c))
-			if c < noNumber {
+			x := math.Float64frombits(uint64(cell))
+			if cell < noNumber {
 				isNumber = 1
 			}
 			if x >= lo {
@@ -565,8 +632,8 @@ func (p *columnPredicate) scanRange(cells []cell, want *mask, o *outcome) {
 			if x <= hi {
 				below = 1
 			}
-			numbers |= isNumber << b
-			in |= above & below << b // what is no number is no double either, and compares false
+			numbers |= isNumber << bit
+			in |= above & below << bit // what is no number is no double either, and compares false
 		}
 		numbers &= wanted
 		if p.numbers.in == yes {
@@ -576,7 +643,7 @@ func (p *columnPredicate) scanRange(cells []cell, want *mask, o *outcome) {
 		}
 		for others := wanted &^ numbers; others != 0; others &= others - 1 {
 			row := from + bits.TrailingZeros64(others)
-			o.add(row, p.cell(cells[row]))
+			o.add(row, p.cell(c, row, b))
 		}
 	}
 }
