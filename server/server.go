@@ -148,6 +148,7 @@ func (s *Server) Run(ctx context.Context) error {
 	serve("MQTT", s.MQTT, tlsConfig(s.server), serveDevices)
 	serve("MQTT without TLS", s.MQTTPlain, nil, serveDevices)
 	serve("admin", s.Admin, nil, care.Serve)
+	running.Go(func() { s.tuneMemory(ctx) })
 
 	<-ctx.Done()
 	s.log.Debug("stopping")
