@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/hubtwin/hubtwin/auth"
@@ -130,4 +131,31 @@ func (a *asker) explain(ctx context.Context, text string) (took time.Duration, o
 		return 0, false, err
 	}
 	return time.Duration(plan.Microseconds) * time.Microsecond, true, nil
+}
+
+// eachDocument gives the twins of all devices, as the hub shows them.
+func eachDocument(ctx context.Context, hub *asker, twins int, progress io.Writer, f func(row []byte) error) error {
+	watched, stop := context.WithCancel(ctx)
+	defer stop()
+	var done atomic.Int64
+	go report(watched, progress, "documents read", &done, twins)
+	for continuation := ""; ; {
+		ans, err := hub.page(ctx, "SELECT * FROM devices", 1000, continuation)
+		if err != nil {
+			return err
+		}
+		var rows []json.RawMessage
+		if err := json.Unmarshal(ans.body, &rows); err != nil {
+			return err
+		}
+		for _, row := range rows {
+			if err := f(row); err != nil {
+				return err
+			}
+		}
+		done.Add(int64(len(rows)))
+		if continuation = ans.continuation; continuation == "" {
+			return nil
+		}
+	}
 }

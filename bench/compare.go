@@ -13,43 +13,62 @@ import (
 // compared is what became of one question.
 type compared struct {
 	Name string `json:"name"`
-	// Rows is how many came, Matches how many there are, where that is more.
+	// Rows is how many came. Matches is how many twins there are, of which they
+	// are a page or the count; for groups it is how many groups.
 	Rows    int `json:"rows"`
 	Matches int `json:"matches"`
 	Bytes   int `json:"bytes"` // of the hub's answer
 	Rounds  int `json:"rounds"`
 	// Medians, in microseconds. Inside is the hub's own time, 0 if it does not
-	// tell; Hub and Postgres are seen from the client.
-	Inside   float64 `json:"insideMicroseconds,omitempty"`
-	Hub      float64 `json:"hubMicroseconds"`
-	Postgres float64 `json:"postgresMicroseconds,omitempty"`
-	SQLite   float64 `json:"sqliteMicroseconds,omitempty"`
+	// tell; Hub and Rivals, by their names, are seen from the client.
+	Inside float64            `json:"insideMicroseconds,omitempty"`
+	Hub    float64            `json:"hubMicroseconds"`
+	Rivals map[string]float64 `json:"rivalsMicroseconds"`
+}
+
+// database is a program that the hub is compared with.
+type database interface {
+	// ask measures a statement, from its sending until all rows are here.
+	ask(ctx context.Context, sql string) (time.Duration, error)
+	// rows reads the answer to a statement, by the names of its columns.
+	rows(ctx context.Context, sql string) ([]map[string]any, error)
+	stop()
+}
+
+// rival is a database that holds the fleet. It is not asked what its SQL has no
+// text for.
+type rival struct {
+	name string
+	database
+	sql func(question) string
 }
 
 // limit ends the measurement of a slow question early, for each program.
 const limit = 20 * time.Second
 
-// compare asks both, checks that they agree, and measures. Without a db only
-// the hub is asked.
-func compare(ctx context.Context, hub *asker, db *postgres, q question, rounds int) (compared, error) {
-	c := compared{Name: q.Name}
-	if err := c.check(ctx, hub, db, q); err != nil {
+// compare asks the hub and its rivals, checks that they agree, and measures.
+func compare(ctx context.Context, hub *asker, rivals []rival, q question, rounds int) (compared, error) {
+	rivals = slices.DeleteFunc(slices.Clone(rivals), func(r rival) bool { return r.sql(q) == "" })
+	c := compared{Name: q.Name, Rivals: map[string]float64{}}
+	if err := c.check(ctx, hub, rivals, q); err != nil {
 		return c, fmt.Errorf("%s: %w", q.Name, err)
 	}
-	var inside, ours, theirs times
-	for r := 0; r < rounds; r++ {
+	var inside, ours times
+	theirs := make([]times, len(rivals))
+	for longest := time.Duration(0); c.Rounds < rounds && (c.Rounds < 3 || longest < limit); c.Rounds++ {
 		ans, err := hub.page(ctx, q.Hub, q.Page, "")
 		if err != nil {
 			return c, err
 		}
 		ours.add(ans.took)
-		c.Bytes = len(ans.body)
-		if db != nil {
-			took, err := db.ask(ctx, q.sql())
+		c.Bytes, longest = len(ans.body), ours.sum()
+		for i, r := range rivals {
+			took, err := r.ask(ctx, r.sql(q))
 			if err != nil {
-				return c, err
+				return c, fmt.Errorf("%s: %s: %w", r.name, q.Name, err)
 			}
-			theirs.add(took)
+			theirs[i].add(took)
+			longest = max(longest, theirs[i].sum())
 		}
 		switch took, ok, err := hub.explain(ctx, q.Hub); {
 		case err != nil:
@@ -57,24 +76,23 @@ func compare(ctx context.Context, hub *asker, db *postgres, q question, rounds i
 		case ok:
 			inside.add(took)
 		}
-		c.Rounds++
-		if r >= 2 && max(ours.sum(), theirs.sum()) > limit {
-			break
-		}
 	}
-	c.Inside, c.Hub, c.Postgres = inside.median(), ours.median(), theirs.median()
+	c.Inside, c.Hub = inside.median(), ours.median()
+	for i, r := range rivals {
+		c.Rivals[r.name] = theirs[i].median()
+	}
 	return c, nil
 }
 
-// check reads the rows of both and holds them against each other. It warms both
+// check reads the rows of all and holds them against each other. It warms them
 // up, too.
-func (c *compared) check(ctx context.Context, hub *asker, db *postgres, q question) error {
+func (c *compared) check(ctx context.Context, hub *asker, rivals []rival, q question) error {
 	ours, err := hub.rows(ctx, q)
 	if err != nil {
 		return err
 	}
 	c.Rows, c.Matches = len(ours), len(ours)
-	if err := agree(ctx, ours, db, q); err != nil {
+	if err := agree(ctx, ours, rivals, q); err != nil {
 		return err
 	}
 	if q.Page > 0 {
@@ -82,7 +100,7 @@ func (c *compared) check(ctx context.Context, hub *asker, db *postgres, q questi
 		if ours, err = hub.rows(ctx, q); err != nil {
 			return err
 		}
-		if err := agree(ctx, ours, db, q); err != nil {
+		if err := agree(ctx, ours, rivals, q); err != nil {
 			return err
 		}
 	}
@@ -94,23 +112,23 @@ func (c *compared) check(ctx context.Context, hub *asker, db *postgres, q questi
 	return err
 }
 
-// agree compares the hub's rows with those of PostgreSQL, if there is one. Of a
-// page only their number is compared: each may choose which twins it shows.
-func agree(ctx context.Context, ours []json.RawMessage, db *postgres, q question) error {
-	if db == nil {
-		return nil
+// agree compares the hub's rows with those of its rivals. Of a page only their
+// number is compared: each may choose which twins it shows.
+func agree(ctx context.Context, ours []json.RawMessage, rivals []rival, q question) error {
+	for _, r := range rivals {
+		theirs, err := r.rows(ctx, r.sql(q))
+		switch {
+		case err != nil:
+		case len(ours) != len(theirs):
+			err = fmt.Errorf("%d rows, where the hub gives %d", len(theirs), len(ours))
+		case q.Page == 0:
+			err = sameRows(ours, theirs)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", r.name, err)
+		}
 	}
-	theirs, err := db.rows(ctx, q.sql())
-	if err != nil {
-		return err
-	}
-	if len(ours) != len(theirs) {
-		return fmt.Errorf("the hub gives %d rows, PostgreSQL %d", len(ours), len(theirs))
-	}
-	if q.Page > 0 {
-		return nil
-	}
-	return sameRows(ours, theirs)
+	return nil
 }
 
 // sameRows compares rows in any order.
@@ -130,7 +148,7 @@ func sameRows(ours []json.RawMessage, theirs []map[string]any) error {
 	slices.Sort(a)
 	slices.Sort(b)
 	if !slices.Equal(a, b) {
-		return fmt.Errorf("the hub gives %s, PostgreSQL %s", a, b)
+		return fmt.Errorf("%s, where the hub gives %s", b, a)
 	}
 	return nil
 }
@@ -178,15 +196,24 @@ func (t times) median() float64 {
 	return math.Round(float64(sorted[len(sorted)/2])/100) / 10
 }
 
-// printCompared writes the comparison for people.
-func printCompared(w io.Writer, all []compared) {
-	t := newTable(w, "query", "rows", "of", "hub inside", "hub, HTTPS", "PostgreSQL", "ratio", "SQLite")
+// printCompared writes the comparison for people. A ratio is how many times as
+// long the rival takes.
+func printCompared(w io.Writer, all []compared, rivals []rival) {
+	head := []string{"query", "rows", "of", "inside", "hub, HTTPS"}
+	for _, r := range rivals {
+		head = append(head, r.name, "ratio")
+	}
+	t := newTable(w, head...)
 	for _, c := range all {
-		ratio := ""
-		if c.Postgres > 0 {
-			ratio = fmt.Sprintf("%.3g", c.Postgres/c.Hub)
+		cells := []string{c.Name, thousands(c.Rows), thousands(c.Matches), micros(c.Inside), micros(c.Hub)}
+		for _, r := range rivals {
+			ratio := ""
+			if theirs := c.Rivals[r.name]; theirs > 0 {
+				ratio = fmt.Sprintf("%.3g", theirs/c.Hub)
+			}
+			cells = append(cells, micros(c.Rivals[r.name]), ratio)
 		}
-		t.row(c.Name, thousands(c.Rows), thousands(c.Matches), micros(c.Inside), micros(c.Hub), micros(c.Postgres), ratio, micros(c.SQLite))
+		t.row(cells...)
 	}
 	t.flush()
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +11,6 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -187,15 +185,7 @@ func (p *postgres) load(ctx context.Context, hub *asker, twins int, progress io.
 			return fmt.Errorf("%s: %w", s, err)
 		}
 	}
-	watched, stop := context.WithCancel(ctx)
-	defer stop()
-	var done atomic.Int64
-	go report(watched, progress, "documents copied to PostgreSQL", &done, twins)
-	from, to := io.Pipe()
-	go func() { to.CloseWithError(copyDocuments(ctx, hub, to, &done)) }()
-	_, err := p.conn.PgConn().CopyFrom(ctx, from, "COPY twins (doc) FROM STDIN")
-	from.CloseWithError(errors.New("the copy has ended"))
-	if err != nil {
+	if err := p.copy(ctx, hub, twins, progress); err != nil {
 		return fmt.Errorf("copy: %w", err)
 	}
 	for _, s := range indexes {
@@ -208,33 +198,22 @@ func (p *postgres) load(ctx context.Context, hub *asker, twins int, progress io.
 	return nil
 }
 
-// copyDocuments writes a line for each twin. Of the characters that mean
-// something to COPY, JSON on one line holds the backslash only.
-func copyDocuments(ctx context.Context, hub *asker, w io.Writer, done *atomic.Int64) error {
-	for continuation := ""; ; {
-		ans, err := hub.page(ctx, "SELECT * FROM devices", 1000, continuation)
-		if err != nil {
+// copy sends a line for each twin. Of the characters that mean something to
+// COPY, JSON on one line holds the backslash only.
+func (p *postgres) copy(ctx context.Context, hub *asker, twins int, progress io.Writer) error {
+	from, to := io.Pipe()
+	go func() {
+		to.CloseWithError(eachDocument(ctx, hub, twins, progress, func(row []byte) error {
+			_, err := to.Write(append(bytes.ReplaceAll(row, []byte(`\`), []byte(`\\`)), '\n'))
 			return err
-		}
-		var rows []json.RawMessage
-		if err := json.Unmarshal(ans.body, &rows); err != nil {
-			return err
-		}
-		for _, row := range rows {
-			line := append(bytes.ReplaceAll(row, []byte(`\`), []byte(`\\`)), '\n')
-			if _, err := w.Write(line); err != nil {
-				return err
-			}
-		}
-		done.Add(int64(len(rows)))
-		if continuation = ans.continuation; continuation == "" {
-			return nil
-		}
-	}
+		}))
+	}()
+	_, err := p.conn.PgConn().CopyFrom(ctx, from, "COPY twins (doc) FROM STDIN")
+	from.CloseWithError(errors.New("the copy has ended"))
+	return err
 }
 
-// ask measures one statement, from its sending until all rows are here. It is
-// prepared the first time.
+// ask prepares a statement the first time.
 func (p *postgres) ask(ctx context.Context, sql string) (time.Duration, error) {
 	began := time.Now()
 	rows, err := p.conn.Query(ctx, sql)
@@ -248,7 +227,6 @@ func (p *postgres) ask(ctx context.Context, sql string) (time.Duration, error) {
 	return time.Since(began), rows.Err()
 }
 
-// rows reads the answer to a statement, by the names of its columns.
 func (p *postgres) rows(ctx context.Context, sql string) ([]map[string]any, error) {
 	rows, err := p.conn.Query(ctx, sql)
 	if err != nil {

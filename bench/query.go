@@ -103,9 +103,10 @@ func (b *queryBench) run(ctx context.Context) error {
 		return err
 	}
 	if loaded {
-		// What PostgreSQL may hold are the documents of an earlier load, with
+		// What databases may hold are the documents of an earlier load, with
 		// other times in them.
 		os.Remove(b.spec.note(b.postgresData()))
+		os.Remove(b.spec.note(b.sqliteData()))
 	}
 	if err := b.measure(ctx, work); err != nil {
 		return err
@@ -121,6 +122,8 @@ func (b *queryBench) run(ctx context.Context) error {
 func (b *queryBench) hubData() string { return filepath.Join(b.data, "hub") }
 
 func (b *queryBench) postgresData() string { return filepath.Join(b.data, "postgres") }
+
+func (b *queryBench) sqliteData() string { return filepath.Join(b.data, "sqlite") }
 
 func (b *queryBench) measures(section string) bool { return slices.Contains(b.only, section) }
 
@@ -164,13 +167,11 @@ func (b *queryBench) queries(ctx context.Context) error {
 		return err
 	}
 	defer ask.close()
-	var db *postgres
-	if b.postgres != "none" {
-		if db, err = b.openPostgres(ctx, ask); err != nil {
-			return err
-		}
-		defer db.stop()
+	rivals, err := b.rivals(ctx, ask)
+	if err != nil {
+		return err
 	}
+	defer stopAll(rivals)
 	c, err := client.New(hub.connectionString, client.Options{RootCAs: hub.roots})
 	if err != nil {
 		return err
@@ -181,16 +182,46 @@ func (b *queryBench) queries(ctx context.Context) error {
 		return err
 	}
 	for _, q := range questions(s) {
-		r, err := compare(ctx, ask, db, q, b.rounds)
+		r, err := compare(ctx, ask, rivals, q, b.rounds)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(b.progress, "%s: %s, %s\n", q.Name, micros(r.Hub), micros(r.Postgres))
+		fmt.Fprintf(b.progress, "%s: %s\n", q.Name, micros(r.Hub))
 		b.report.Queries = append(b.report.Queries, r)
 	}
 	b.print(fmt.Sprintf("Queries, %s twins, medians of up to %d", thousands(b.spec.Twins), b.rounds),
-		func(w io.Writer) { printCompared(w, b.report.Queries) })
+		func(w io.Writer) { printCompared(w, b.report.Queries, rivals) })
 	return nil
+}
+
+// rivals starts those that were asked for.
+func (b *queryBench) rivals(ctx context.Context, hub *asker) (all []rival, err error) {
+	defer func() {
+		if err != nil {
+			stopAll(all)
+		}
+	}()
+	if b.postgres != "none" {
+		db, err := b.openPostgres(ctx, hub)
+		if err != nil {
+			return all, fmt.Errorf("PostgreSQL: %w", err)
+		}
+		all = append(all, rival{"PostgreSQL", db, question.postgres})
+	}
+	if b.sqlite {
+		db, err := b.openSQLite(ctx, hub)
+		if err != nil {
+			return all, fmt.Errorf("SQLite: %w", err)
+		}
+		all = append(all, rival{"SQLite", db, question.sqlite})
+	}
+	return all, nil
+}
+
+func stopAll(rivals []rival) {
+	for _, r := range rivals {
+		r.stop()
+	}
 }
 
 // openPostgres gives a server that holds the documents of the hub.
@@ -205,6 +236,27 @@ func (b *queryBench) openPostgres(ctx context.Context, hub *asker) (*postgres, e
 		return nil, err
 	}
 	db, err := startPostgres(ctx, bin, dir)
+	if err != nil || full {
+		return db, err
+	}
+	if err := db.load(ctx, hub, b.spec.Twins, b.progress); err != nil {
+		db.stop()
+		return nil, err
+	}
+	return db, b.spec.finish(dir)
+}
+
+// openSQLite gives a shell whose database holds the documents of the hub.
+func (b *queryBench) openSQLite(ctx context.Context, hub *asker) (*sqlite, error) {
+	dir := b.sqliteData()
+	full, err := b.spec.holds(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	db, err := startSQLite(ctx, filepath.Join(dir, "twins.db"))
 	if err != nil || full {
 		return db, err
 	}

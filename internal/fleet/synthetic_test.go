@@ -44,6 +44,14 @@ func TestSyntheticSeeds(t *testing.T) {
 	}
 }
 
+// Serials are a permutation of 32-bit numbers, which neighbours cannot show.
+func TestSyntheticSerials(t *testing.T) {
+	a, b := NewSynthetic(1, 5).Tags, NewSynthetic(1, 5+1<<31).Tags
+	if got := string(a[:len(`{"serial":"SN-12345678"`)]); strings.HasPrefix(string(b), got) {
+		t.Errorf("two twins have %s", got)
+	}
+}
+
 // synthetic is what the tests look at in a synthetic twin.
 type synthetic struct {
 	Tags struct {
