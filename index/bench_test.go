@@ -144,14 +144,21 @@ func BenchmarkApply(b *testing.B) {
 				updates = append(updates, index.Update{ID: u.ID, Twin: tw.AppendBinary(nil)})
 			}
 			n := 0
+			var reader *index.Snapshot
 			for b.Loop() {
-				if open && n%8 == 0 {
-					defer t.x.Snapshot().Close()
+				if open && n%8 == 0 { // a new query for every eight changes
+					if reader != nil {
+						reader.Close()
+					}
+					reader = t.x.Snapshot()
 				}
 				t.at++
 				updates[n%len(updates)].Position = t.at
 				t.x.Apply(t.at, updates[n%len(updates):n%len(updates)+1])
 				n++
+			}
+			if reader != nil {
+				reader.Close()
 			}
 		})
 	}

@@ -13,7 +13,7 @@ type chunk struct {
 	keysEpoch uint64 // of keys, which most changes leave as they are
 
 	keys    []string  // document.RowKey
-	docs    []string  // stored form: a head and then a twin, see row.go
+	docs    docs      // stored form: a head and then a twin
 	columns []*column // by path number; nil where no row has a value
 }
 
@@ -34,7 +34,7 @@ func (k *chunk) copy(epoch uint64) *chunk {
 		epoch:     epoch,
 		keysEpoch: k.keysEpoch,
 		keys:      k.keys,
-		docs:      append(make([]string, 0, roundUp(len(k.docs))), k.docs...),
+		docs:      k.docs.copy(),
 		columns:   append([]*column(nil), k.columns...),
 	}
 }

@@ -23,8 +23,8 @@ func (x *Index) Check() error {
 		c := &x.collections[i]
 		rows, last := 0, ""
 		for _, k := range c.chunks {
-			if len(k.keys) == 0 || len(k.keys) > chunkRows || len(k.docs) != len(k.keys) {
-				return fmt.Errorf("chunk of %d keys and %d documents", len(k.keys), len(k.docs))
+			if len(k.keys) == 0 || len(k.keys) > chunkRows || k.docs.n != len(k.keys) {
+				return fmt.Errorf("chunk of %d keys and %d documents", len(k.keys), k.docs.n)
 			}
 			if !slices.IsSorted(k.keys) || k.keys[0] <= last && last != "" {
 				return fmt.Errorf("keys %q after %q", k.keys, last)
@@ -33,7 +33,7 @@ func (x *Index) Check() error {
 			rows += len(k.keys)
 			columns += k.columnBytes()
 			for row := range k.keys {
-				docs += len(k.keys[row]) + len(k.docs[row]) + rowBytes
+				docs += len(k.keys[row]) + len(k.docs.at(row)) + rowBytes
 			}
 			for n, column := range k.columns {
 				if column == nil {

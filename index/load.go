@@ -229,7 +229,9 @@ func build(w *writer, rows []Row) (*chunk, error) {
 		w.docs += len(key) + rowBytes
 	}
 	k.keys = slices.Clip(k.keys)
-	k.docs = make([]string, len(k.keys))
+	for range k.keys {
+		k.docs.append(w, "")
+	}
 	for row := range updates {
 		if err := w.update(k, row, &updates[row]); err != nil {
 			return nil, fmt.Errorf("read %q: %w", updates[row].ID, err)

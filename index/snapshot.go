@@ -163,7 +163,7 @@ func (s *Snapshot) look(ctx context.Context, k *chunk, row int) (*document.Docum
 		}
 	}
 	s.document.ID = idOf(k.keys[row])
-	if _, err := read(&s.document, &s.decoder, k.docs[row]); err != nil {
+	if _, err := read(&s.document, &s.decoder, k.docs.at(row)); err != nil {
 		return nil, err
 	}
 	if activity := s.x.config.Activity; activity != nil && s.document.Head.Connected {

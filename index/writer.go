@@ -70,7 +70,7 @@ func (w *writer) insert(k *chunk, row int, key string) {
 		w.bytes += c.size() - before
 	}
 	k.keys = slices.Insert(k.keys, row, key)
-	k.docs = slices.Insert(k.docs, row, "")
+	k.docs.insert(w, row)
 	w.docs += len(key) + rowBytes
 }
 
@@ -79,13 +79,13 @@ const rowBytes = 32
 
 // remove takes a row out of k, which is the writer's own.
 func (w *writer) remove(k *chunk, row int) {
-	w.docs -= len(k.keys[row]) + len(k.docs[row]) + rowBytes
+	w.docs -= len(k.keys[row]) + len(k.docs.at(row)) + rowBytes
 	if w.frozen(k.keysEpoch) {
 		k.keys = append([]string(nil), k.keys...)
 		k.keysEpoch = w.epoch
 	}
 	k.keys = slices.Delete(k.keys, row, row+1)
-	k.docs = slices.Delete(k.docs, row, row+1)
+	k.docs.remove(w, row)
 	for n, c := range k.columns {
 		if c == nil {
 			continue
@@ -165,11 +165,12 @@ const askTime = -1
 // New rows have been inserted, and are empty.
 func (w *writer) update(k *chunk, row int, u *Update) error {
 	was, now := document.Document{ID: u.ID}, document.Document{ID: u.ID}
-	fresh := k.docs[row] == ""
+	old := k.docs.at(row)
+	fresh := old == ""
 	var stored string
 	if !fresh {
 		var err error
-		if stored, err = read(&was, &w.was, k.docs[row]); err != nil {
+		if stored, err = read(&was, &w.was, old); err != nil {
 			return err
 		}
 		now.Head = was.Head
@@ -190,8 +191,8 @@ func (w *writer) update(k *chunk, row int, u *Update) error {
 	if _, err := read(&now, &w.is, doc); err != nil {
 		return err
 	}
-	w.docs += len(doc) - len(k.docs[row])
-	k.docs[row] = doc
+	w.docs += len(doc) - len(old)
+	k.docs.set(w, row, doc)
 	w.show(k, row, &was, &now, fresh, u.Twin != nil)
 	return nil
 }
@@ -199,7 +200,7 @@ func (w *writer) update(k *chunk, row int, u *Update) error {
 // restore sets the values of a row whose document is there already.
 func (w *writer) restore(k *chunk, row int) error {
 	now := document.Document{ID: idOf(k.keys[row])}
-	if _, err := read(&now, &w.is, k.docs[row]); err != nil {
+	if _, err := read(&now, &w.is, k.docs.at(row)); err != nil {
 		return err
 	}
 	w.show(k, row, &document.Document{}, &now, true, true)
@@ -276,9 +277,13 @@ func (w *writer) split(k *chunk) (*chunk, error) {
 	half := len(k.keys) / 2
 	upper := &chunk{
 		epoch: w.epoch, keysEpoch: w.epoch,
-		keys: slices.Clone(k.keys[half:]), docs: slices.Clone(k.docs[half:]),
+		keys: slices.Clone(k.keys[half:]),
 	}
-	k.keys, k.docs, k.keysEpoch = slices.Clone(k.keys[:half]), k.docs[:half:half], w.epoch
+	for row := half; row < len(k.keys); row++ {
+		upper.docs.append(w, k.docs.at(row))
+	}
+	k.docs.truncate(w, half)
+	k.keys, k.keysEpoch = slices.Clone(k.keys[:half]), w.epoch
 	for n, c := range k.columns {
 		if c == nil {
 			continue
@@ -307,7 +312,9 @@ func (w *writer) restoreFrom(k *chunk, row int) error {
 func (w *writer) join(k, upper *chunk) error {
 	from := len(k.keys)
 	k.keys, k.keysEpoch = slices.Concat(k.keys, upper.keys), w.epoch
-	k.docs = append(k.docs, upper.docs...)
+	for row := range upper.keys {
+		k.docs.append(w, upper.docs.at(row))
+	}
 	for n, c := range k.columns {
 		if c == nil {
 			continue
