@@ -119,8 +119,8 @@ func (a *asker) rows(ctx context.Context, q question) ([]json.RawMessage, error)
 	}
 }
 
-// explain gives the time that the hub itself takes for a query, or !ok if this
-// hub does not tell.
+// explain gives the time that the hub itself takes to find the rows of a query,
+// or !ok if this hub does not tell.
 func (a *asker) explain(ctx context.Context, text string) (took time.Duration, ok bool, err error) {
 	ans, err := a.post(ctx, "/$hubtwin/explain", text, nil)
 	if err != nil || ans.status != http.StatusOK {

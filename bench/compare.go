@@ -19,11 +19,12 @@ type compared struct {
 	Matches int `json:"matches"`
 	Bytes   int `json:"bytes"` // of the hub's answer
 	Rounds  int `json:"rounds"`
-	// Medians, in microseconds. Inside is the hub's own time, 0 if it does not
-	// tell; Hub and Rivals, by their names, are seen from the client.
-	Inside float64            `json:"insideMicroseconds,omitempty"`
-	Hub    float64            `json:"hubMicroseconds"`
-	Rivals map[string]float64 `json:"rivalsMicroseconds"`
+	// Medians, in microseconds. Finding is what the hub says it takes to find all
+	// rows, without reading, grouping or writing them; 0 if it does not tell. Hub
+	// and Rivals, by their names, are seen from the client.
+	Finding float64            `json:"findingMicroseconds,omitempty"`
+	Hub     float64            `json:"hubMicroseconds"`
+	Rivals  map[string]float64 `json:"rivalsMicroseconds"`
 }
 
 // database is a program that the hub is compared with.
@@ -53,7 +54,7 @@ func compare(ctx context.Context, hub *asker, rivals []rival, q question, rounds
 	if err := c.check(ctx, hub, rivals, q); err != nil {
 		return c, fmt.Errorf("%s: %w", q.Name, err)
 	}
-	var inside, ours times
+	var finding, ours times
 	theirs := make([]times, len(rivals))
 	for longest := time.Duration(0); c.Rounds < rounds && (c.Rounds < 3 || longest < limit); c.Rounds++ {
 		ans, err := hub.page(ctx, q.Hub, q.Page, "")
@@ -74,10 +75,10 @@ func compare(ctx context.Context, hub *asker, rivals []rival, q question, rounds
 		case err != nil:
 			return c, err
 		case ok:
-			inside.add(took)
+			finding.add(took)
 		}
 	}
-	c.Inside, c.Hub = inside.median(), ours.median()
+	c.Finding, c.Hub = finding.median(), ours.median()
 	for i, r := range rivals {
 		c.Rivals[r.name] = theirs[i].median()
 	}
@@ -199,13 +200,13 @@ func (t times) median() float64 {
 // printCompared writes the comparison for people. A ratio is how many times as
 // long the rival takes.
 func printCompared(w io.Writer, all []compared, rivals []rival) {
-	head := []string{"query", "rows", "of", "inside", "hub, HTTPS"}
+	head := []string{"query", "rows", "of", "finding", "hub, HTTPS"}
 	for _, r := range rivals {
 		head = append(head, r.name, "ratio")
 	}
 	t := newTable(w, head...)
 	for _, c := range all {
-		cells := []string{c.Name, thousands(c.Rows), thousands(c.Matches), micros(c.Inside), micros(c.Hub)}
+		cells := []string{c.Name, thousands(c.Rows), thousands(c.Matches), micros(c.Finding), micros(c.Hub)}
 		for _, r := range rivals {
 			ratio := ""
 			if theirs := c.Rivals[r.name]; theirs > 0 {
