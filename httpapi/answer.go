@@ -19,6 +19,7 @@ type answer struct {
 	// kept apart because a page may be large, and joining it would copy it.
 	body []byte
 	rows [][]byte
+	sent func() // called once the body has been written; nil for nothing to do
 }
 
 func ok(body []byte) *answer { return &answer{status: http.StatusOK, body: body} }

@@ -49,6 +49,9 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		drain(r)
 	}
 	ans.write(w, rid)
+	if ans.sent != nil {
+		ans.sent()
+	}
 }
 
 // maxDrained bounds what is read of a refused body, in bytes: twice the largest

@@ -23,6 +23,7 @@ func (a *api) query(c *call) (*answer, error) {
 		return nil, err
 	}
 	ans := array(page.Rows)
+	ans.sent = page.Free
 	ans.header = map[string]string{"x-ms-item-type": page.ItemType}
 	if page.Continuation != "" {
 		ans.header["x-ms-continuation"] = page.Continuation

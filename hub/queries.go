@@ -21,7 +21,13 @@ type QueryPage struct {
 	Rows     [][]byte
 	// Continuation asks for the next page; "" on the last one.
 	Continuation string
+
+	page query.Page
 }
+
+// Free gives the memory of the rows back for other pages, as query.Page.Free
+// does.
+func (p *QueryPage) Free() { p.page.Free() }
 
 // Query runs text and returns a page of at most size rows, which is the first
 // page if continuation is "". The page shows one moment: at least everything
@@ -51,7 +57,7 @@ func (h *Hub) Query(ctx context.Context, who auth.Principal, text string, size i
 		return QueryPage{}, err
 	}
 	next, err := h.sealCursor(text, page.Next)
-	return QueryPage{ItemType: q.ItemType(), Rows: page.Rows, Continuation: next}, err
+	return QueryPage{ItemType: q.ItemType(), Rows: page.Rows, Continuation: next, page: page}, err
 }
 
 // Explain says how the hub finds the documents that satisfy the condition of

@@ -87,8 +87,7 @@ func (s *Snapshot) collection(q *query.Query) []*chunk {
 	return nil
 }
 
-// Documents walks the documents that satisfy q.Where, as far as columns can
-// tell, in key order.
+// Documents walks the documents that satisfy q.Where, in key order.
 func (s *Snapshot) Documents(ctx context.Context, q *query.Query, after string) iter.Seq2[query.Document, error] {
 	return func(yield func(query.Document, error) bool) {
 		if err := s.check(ctx); err != nil {
@@ -101,13 +100,17 @@ func (s *Snapshot) Documents(ctx context.Context, q *query.Query, after string) 
 		for _, k := range behind(chunks, after) {
 			want := k.behind(after)
 			c.decide(k, &want, false, &o)
-			o.yes.or(&o.ask)
 			if err := s.check(ctx); err != nil {
 				yield(nil, err)
 				return
 			}
+			asked := o.ask
+			o.yes.or(&o.ask)
 			for row := range o.yes.rows {
 				d, err := s.look(ctx, k, row)
+				if err == nil && asked.has(row) && query.Matches(q.Where, d) != query.True {
+					continue
+				}
 				if !yield(d, err) || err != nil {
 					return
 				}

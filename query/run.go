@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"iter"
+	"sync"
 
 	"github.com/hubtwin/hubtwin/fault"
 )
@@ -34,6 +35,9 @@ type Source interface {
 // Grouper is a Source that can gather groups from what it keeps beside the
 // documents, so that a count over a million of them hands out none. Run asks
 // it for every query that has an aggregate or GROUP BY.
+//
+// It also decides by itself: its Documents are those that satisfy q.Where, and no
+// others.
 type Grouper interface {
 	Source
 	// Group adds each document that satisfies q.Where to gs, exactly once. The
@@ -56,7 +60,13 @@ type Cursor struct {
 type Page struct {
 	Rows [][]byte // each a JSON text
 	Next *Cursor  // nil unless there is a further row
+
+	paper paper
 }
+
+// Free gives the memory of the rows back for other pages. They must not be used
+// afterwards. A page need not be freed.
+func (p *Page) Free() { p.paper.free() }
 
 // Run gives a page of at most size rows (DefaultPage unless size is within
 // 1 … MaxPage), beginning at from, or with the first row if from is nil. A
@@ -151,7 +161,6 @@ func (q *Query) runDocuments(ctx context.Context, src Source, left int, at Curso
 	}
 	members := q.members()
 	bytes := 0
-	var paper paper
 	for d, err := range q.matches(ctx, src, at.After) {
 		switch {
 		case err != nil:
@@ -160,7 +169,7 @@ func (q *Query) runDocuments(ctx context.Context, src Source, left int, at Curso
 			page.Next = &at
 			return page, nil
 		}
-		row := paper.write(func(dst []byte) []byte { return q.appendRow(dst, d, members) })
+		row := page.paper.write(func(dst []byte) []byte { return q.appendRow(dst, d, members) })
 		bytes += len(row)
 		page.Rows = append(page.Rows, row)
 		at.After = d.Key()
@@ -175,6 +184,7 @@ func (q *Query) runDocuments(ctx context.Context, src Source, left int, at Curso
 // matches walks the documents that satisfy the condition.
 func (q *Query) matches(ctx context.Context, src Source, after string) iter.Seq2[Document, error] {
 	return func(yield func(Document, error) bool) {
+		_, decided := src.(Grouper)
 		seen := 0
 		for d, err := range src.Documents(ctx, q, after) {
 			if err == nil && seen%checkEvery == 0 {
@@ -185,7 +195,7 @@ func (q *Query) matches(ctx context.Context, src Source, after string) iter.Seq2
 				yield(nil, fmt.Errorf("read documents of %s: %w", q.From, err))
 				return
 			}
-			if Matches(q.Where, d) == True && !yield(d, nil) {
+			if (decided || Matches(q.Where, d) == True) && !yield(d, nil) {
 				return
 			}
 		}
@@ -231,10 +241,12 @@ func (q *Query) appendRow(dst []byte, d Document, members []member) []byte {
 }
 
 // paper is where the rows of a page are written, one behind the other: an array
-// for each row, grown step by step, would cost more than the row.
+// for each row, grown step by step, would cost more than the row. Large sheets
+// are used again.
 type paper struct {
 	sheet []byte
 	size  int
+	used  []*[largeSheet]byte
 }
 
 // The sizes of a sheet, and how much must be left of it for a further row.
@@ -248,11 +260,29 @@ const (
 func (p *paper) write(render func(dst []byte) []byte) []byte {
 	if cap(p.sheet)-len(p.sheet) < p.size/margin || p.size == 0 {
 		p.size = min(max(smallSheet, 4*p.size), largeSheet)
-		p.sheet = make([]byte, 0, p.size)
+		p.sheet = p.newSheet()
 	}
 	begin := len(p.sheet)
 	p.sheet = render(p.sheet)
 	return p.sheet[begin:len(p.sheet):len(p.sheet)]
+}
+
+var largeSheets = sync.Pool{New: func() any { return new([largeSheet]byte) }}
+
+func (p *paper) newSheet() []byte {
+	if p.size < largeSheet {
+		return make([]byte, 0, p.size)
+	}
+	sheet := largeSheets.Get().(*[largeSheet]byte)
+	p.used = append(p.used, sheet)
+	return sheet[:0]
+}
+
+func (p *paper) free() {
+	for _, sheet := range p.used {
+		largeSheets.Put(sheet)
+	}
+	*p = paper{}
 }
 
 // appendMember adds a member to a row that begins with '{' at begin.

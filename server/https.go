@@ -59,6 +59,14 @@ func newHTTPServer(h http.Handler, log *slog.Logger) *httpServer {
 // and browsers and SDKs open them in advance: without this, Ctrl-C would often
 // take that long.
 func (s *httpServer) note(c net.Conn, state http.ConnState) {
+	if r, ok := recordsOf(c); ok {
+		switch state {
+		case http.StateIdle:
+			r.end()
+		case http.StateHijacked:
+			r.handOver()
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.unused, c)

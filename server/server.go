@@ -144,7 +144,9 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 	}
 	serveDevices := func(l net.Listener) error { return devices.Serve(ctx, l) }
-	serve("HTTPS", s.HTTPS, tlsConfig(s.server, "http/1.1"), rest.Serve)
+	serve("HTTPS", s.HTTPS, nil, func(l net.Listener) error {
+		return rest.Serve(tls.NewListener(recordListener{l}, tlsConfig(s.server, "http/1.1")))
+	})
 	serve("MQTT", s.MQTT, tlsConfig(s.server), serveDevices)
 	serve("MQTT without TLS", s.MQTTPlain, nil, serveDevices)
 	serve("admin", s.Admin, nil, care.Serve)
