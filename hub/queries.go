@@ -79,9 +79,9 @@ func (h *Hub) Explain(ctx context.Context, who auth.Principal, text string) (ind
 }
 
 // A query first runs for a moment, as most of them end within it. What goes on
-// longer begins anew in one of few places, and lets others go first: so heavy
-// queries get slower when there are many of them, and nobody else does. While it
-// waits for a place it holds no snapshot.
+// longer needs one of few places, and lets others go first: so heavy queries get
+// slower when there are many of them, and nobody else does. If it has to wait for
+// a place it holds no snapshot meanwhile, and begins anew.
 const (
 	lightTime      = 5 * time.Millisecond
 	lightDocuments = 5_000
@@ -104,22 +104,56 @@ func (h *Hub) search(ctx context.Context, f func(context.Context, *index.Snapsho
 		}
 		return err
 	}
-	err := h.searchOnce(ctx, index.Budget{Until: time.Now().Add(lightTime), Documents: lightDocuments}, f)
-	if !errors.Is(err, index.ErrBudget) {
-		return err
-	}
-	select {
-	case h.heavy <- struct{}{}:
-	case <-ctx.Done():
-		return fault.New(fault.ServiceUnavailable, "the hub is busy with other queries: %w", ctx.Err())
-	}
-	defer func() { <-h.heavy }()
 	until, _ := ctx.Deadline()
-	err = h.searchOnce(ctx, index.Budget{Until: until, Documents: QueryDocuments, Polite: true}, f)
+	long := index.Budget{Until: until, Documents: QueryDocuments, Polite: true}
+	p := place{of: h.heavy}
+	defer p.leave()
+	err := h.searchOnce(ctx, index.Budget{
+		Until: time.Now().Add(lightTime), Documents: lightDocuments,
+		More: func() (index.Budget, bool) { return long, p.take() },
+	}, f)
+	if errors.Is(err, index.ErrBudget) && !p.taken {
+		if !p.wait(ctx) {
+			return fault.New(fault.ServiceUnavailable, "the hub is busy with other queries: %w", ctx.Err())
+		}
+		err = h.searchOnce(ctx, long, f)
+	}
 	if errors.Is(err, index.ErrBudget) || errors.Is(err, context.DeadlineExceeded) {
 		return fault.New(fault.ArgumentInvalid, "BadRequest the query takes longer than %v, or looks at more than %d documents; narrow it by a condition that columns can decide (hubtwin query --explain)", QueryTime, QueryDocuments)
 	}
 	return err
+}
+
+// place is one of the places of heavy queries.
+type place struct {
+	of    chan struct{}
+	taken bool
+}
+
+// take takes a place if one is free.
+func (p *place) take() bool {
+	select {
+	case p.of <- struct{}{}:
+		p.taken = true
+	default:
+	}
+	return p.taken
+}
+
+// wait takes a place as soon as one is free, unless ctx ends first.
+func (p *place) wait(ctx context.Context) bool {
+	select {
+	case p.of <- struct{}{}:
+		p.taken = true
+	case <-ctx.Done():
+	}
+	return p.taken
+}
+
+func (p *place) leave() {
+	if p.taken {
+		<-p.of
+	}
 }
 
 func (h *Hub) searchOnce(ctx context.Context, b index.Budget, f func(context.Context, *index.Snapshot) error) error {

@@ -38,6 +38,9 @@ type Budget struct {
 	Documents int // that are looked at
 	// Polite lets others go first again and again, which takes a little longer.
 	Polite bool
+	// More is asked once the budget is used up: it may give another one, with
+	// which the query goes on. Nil gives none.
+	More func() (Budget, bool)
 }
 
 // ErrBudget is given to a query that has used up its budget.
@@ -145,8 +148,15 @@ func (s *Snapshot) check(ctx context.Context) error {
 		return err
 	}
 	b := &s.Budget
-	if b.Documents > 0 && s.Decoded > b.Documents || !b.Until.IsZero() && time.Now().After(b.Until) {
-		return ErrBudget
+	for b.Documents > 0 && s.Decoded > b.Documents || !b.Until.IsZero() && time.Now().After(b.Until) {
+		if b.More == nil {
+			return ErrBudget
+		}
+		more, ok := b.More()
+		if !ok {
+			return ErrBudget
+		}
+		*b = more
 	}
 	if b.Polite {
 		runtime.Gosched()
