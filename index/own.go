@@ -1,6 +1,7 @@
 package index
 
 import (
+	"math/bits"
 	"slices"
 	"strings"
 
@@ -68,32 +69,49 @@ func (p *timePredicate) on() deciders { return p.used }
 
 func (p *timePredicate) decide(k *chunk, want *mask, _ bool, o *outcome) {
 	o.reset()
-	c := k.column(p.number)
-	for row := range want.rows {
-		ticks := int64(c.cells[row])
-		if ticks == askTime {
-			p.used |= onDocuments
-			o.ask.add(row)
+	if want.empty() {
+		return
+	}
+	cells := k.column(p.number).cells
+	for w, wanted := range want {
+		if wanted == 0 {
 			continue
 		}
-		p.used |= onColumns
-		o.add(row, p.answer(ticks))
+		from := w * 64
+		var asks, zeros, below, above uint64
+		for bit, cell := range cells[from:min(from+64, len(cells))] {
+			ticks := int64(cell)
+			asks |= bitIf(ticks == askTime) << bit
+			zeros |= bitIf(ticks == 0) << bit
+			below |= bitIf(ticks < p.lower) << bit
+			above |= bitIf(ticks >= p.upper) << bit
+		}
+		o.put(w, asks&wanted, ask)
+		o.put(w, zeros&wanted, p.zero)
+		rest := wanted &^ asks &^ zeros
+		if !p.compare {
+			for ; rest != 0; rest &= rest - 1 {
+				row := from + bits.TrailingZeros64(rest)
+				o.add(row, p.evaluate(int64(cells[row])))
+			}
+			continue
+		}
+		o.put(w, rest&below, ordered(p.op, -1))
+		o.put(w, rest&^below&^above, ordered(p.op, 0))
+		o.put(w, rest&above, ordered(p.op, 1))
+	}
+	p.used |= onColumns
+	if !o.ask.empty() {
+		p.used |= onDocuments
 	}
 }
 
-func (p *timePredicate) answer(ticks int64) answer {
-	switch {
-	case ticks == 0:
-		return p.zero
-	case !p.compare:
-		return p.evaluate(ticks)
-	case ticks < p.lower:
-		return ordered(p.op, -1)
-	case ticks < p.upper:
-		return ordered(p.op, 0)
-	default:
-		return ordered(p.op, 1)
+// bitIf is 1 if b is true. The compiler makes no branch of it.
+func bitIf(b bool) (bit uint64) {
+	if b {
+		bit = 1
 	}
+	return bit
 }
 
 // evaluate decides on the text of a time.

@@ -367,7 +367,7 @@ func (p *columnPredicate) decide(k *chunk, want *mask, strict bool, o *outcome) 
 	c := k.column(p.number)
 	switch {
 	case c == nil:
-		o.put(p.specials[0], want)
+		o.putAll(p.specials[0], want)
 		return
 	case c.plain():
 		p.used |= onColumns
@@ -381,8 +381,8 @@ func (p *columnPredicate) decide(k *chunk, want *mask, strict bool, o *outcome) 
 	}
 }
 
-// put gives one answer for all rows.
-func (o *outcome) put(a answer, rows *mask) {
+// putAll gives one answer for all rows.
+func (o *outcome) putAll(a answer, rows *mask) {
 	switch a {
 	case yes:
 		o.yes = *rows
@@ -390,6 +390,18 @@ func (o *outcome) put(a answer, rows *mask) {
 		o.no = *rows
 	case ask:
 		o.ask = *rows
+	}
+}
+
+// put gives one answer for rows of a word.
+func (o *outcome) put(w int, rows uint64, a answer) {
+	switch a {
+	case yes:
+		o.yes[w] |= rows
+	case no:
+		o.no[w] |= rows
+	case ask:
+		o.ask[w] |= rows
 	}
 }
 
@@ -511,11 +523,7 @@ func (p *columnPredicate) scanString(c *column, want *mask, o *outcome) {
 		from := w * 64
 		var hits uint64
 		for b, hash := range c.hashes[from:min(from+64, len(c.hashes))] {
-			var hit uint64
-			if hash == p.strings.one {
-				hit = 1
-			}
-			hits |= hit << b
+			hits |= bitIf(hash == p.strings.one) << b
 		}
 		for hits &= wanted; hits != 0; hits &= hits - 1 {
 			row := from + bits.TrailingZeros64(hits)
@@ -621,26 +629,13 @@ func (p *columnPredicate) scanRange(c *column, b *stringBytes, want *mask, o *ou
 		}
 		var in, numbers uint64
 		for bit, cell := range c.cells[from:min(from+64, len(c.cells))] {
-			var isNumber, above, below uint64
 			x := math.Float64frombits(uint64(cell))
-			if cell < noNumber {
-				isNumber = 1
-			}
-			if x >= lo {
-				above = 1
-			}
-			if x <= hi {
-				below = 1
-			}
-			numbers |= isNumber << bit
-			in |= above & below << bit // what is no number is no double either, and compares false
+			numbers |= bitIf(cell < noNumber) << bit
+			in |= bitIf(x >= lo) & bitIf(x <= hi) << bit // what is no number is no double either, and compares false
 		}
 		numbers &= wanted
-		if p.numbers.in == yes {
-			o.yes[w], o.no[w] = in&numbers, numbers&^in
-		} else {
-			o.yes[w], o.no[w] = numbers&^in, in&numbers
-		}
+		o.put(w, numbers&in, p.numbers.in)
+		o.put(w, numbers&^in, p.numbers.out)
 		for others := wanted &^ numbers; others != 0; others &= others - 1 {
 			row := from + bits.TrailingZeros64(others)
 			o.add(row, p.cell(c, row, b))
