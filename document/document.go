@@ -32,24 +32,35 @@ func (d *Document) AppendJSON(dst []byte) []byte {
 // Lookup gives the JSON text at a path of canonical names, for queries. It is the
 // text that AppendJSON shows there.
 func (d *Document) Lookup(path []string) (json string, ok bool) {
-	if len(path) == 0 {
-		return "", false
-	}
-	if path[0] == "tags" || path[0] == "properties" {
+	if len(path) > 0 && inTwin(path) {
 		return d.Twin.Lookup(path)
+	}
+	b := d.AppendValue(make([]byte, 0, 48), path)
+	return string(b), len(b) > 0
+}
+
+func inTwin(path []string) bool { return path[0] == "tags" || path[0] == "properties" }
+
+// AppendValue appends what Lookup gives, nothing if there is no value.
+func (d *Document) AppendValue(dst []byte, path []string) []byte {
+	if len(path) == 0 {
+		return dst
+	}
+	if inTwin(path) {
+		json, _ := d.Twin.Lookup(path)
+		return append(dst, json...)
 	}
 	f := find(fields, path[0])
 	for _, name := range path[1:] {
 		if f == nil {
-			return "", false
+			return dst
 		}
 		f = find(f.members, name)
 	}
 	if f == nil {
-		return "", false
+		return dst
 	}
-	b := f.append(make([]byte, 0, 48), d)
-	return string(b), len(b) > 0
+	return f.append(dst, d)
 }
 
 // AppendIDs appends the members "deviceId" and, of a module, "moduleId", without

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -176,27 +177,38 @@ type storedPart struct {
 	store.Record
 }
 
+// valuesAtOnce is the size of the pieces of memory that rows are read into.
+const valuesAtOnce = 256 << 10
+
 // storedRows walks all identities in the order of their ids. It reads past the
 // cache: a walk over the fleet must not push out what is in use.
 func storedRows(v store.View) iter.Seq2[storedRow, error] {
 	return func(yield func(storedRow, error) bool) {
 		var row storedRow
+		var prefix []byte // of the keys of row
+		var values []byte // of many rows
 		for e, err := range v.Scan([]byte{tableDevices}, []byte{tableDevices + 1}) {
 			if err != nil {
 				yield(storedRow{}, err)
 				return
 			}
-			id, part, ok := splitKey(e.Key)
-			if !ok {
-				continue
-			}
-			if id != row.id {
+			if last := len(e.Key) - 1; row.parts == nil || !bytes.Equal(e.Key[:last], prefix) {
+				id, _, ok := splitKey(e.Key)
+				if !ok {
+					continue
+				}
 				if row.parts != nil && !yield(row, nil) {
 					return
 				}
 				row = storedRow{id: id, parts: make([]storedPart, 0, len(partOrder))}
+				prefix = append(prefix[:0], e.Key[:last]...)
 			}
-			row.parts = append(row.parts, storedPart{part, store.Record{Value: slices.Clone(e.Value), Revision: e.Revision}})
+			if cap(values)-len(values) < len(e.Value) {
+				values = make([]byte, 0, max(valuesAtOnce, len(e.Value)))
+			}
+			from := len(values)
+			values = append(values, e.Value...)
+			row.parts = append(row.parts, storedPart{e.Key[len(e.Key)-1], store.Record{Value: values[from:len(values):len(values)], Revision: e.Revision}})
 		}
 		if row.parts != nil {
 			yield(row, nil)

@@ -28,7 +28,7 @@ import (
 //
 // Times: cells of ticks, for paths whose values are times that the hub gives.
 type column struct {
-	epoch uint64 // see Index.frozen
+	epoch uint64 // see writer.frozen
 
 	values []value  // nil in a plain column; values[0] is "nothing there"
 	counts []uint16 // rows with each value
@@ -60,8 +60,22 @@ const (
 var dictionaryValues = maxValues
 
 // newColumn is a column of n rows without values.
-func newColumn(epoch uint64, n int) *column {
-	return &column{epoch: epoch, values: make([]value, 1, 4), hashes: make([]uint32, 1, 4), counts: append(make([]uint16, 0, 4), uint16(n))}
+//
+// There is room for some values.
+func newColumn(epoch uint64, n, room int) *column {
+	return &column{
+		epoch: epoch, values: make([]value, 1, room), hashes: make([]uint32, 1, room),
+		counts: append(make([]uint16, 0, room), uint16(n)),
+	}
+}
+
+// newPlain is likewise, in the plain form.
+func newPlain(epoch uint64, n int) *column {
+	c := &column{epoch: epoch, cells: make([]cell, n, roundUp(n)), hashes: make([]uint32, n, roundUp(n))}
+	for row := range c.cells {
+		c.cells[row] = undefinedCell
+	}
+	return c
 }
 
 func newTimes(epoch uint64, n int) *column {
@@ -227,6 +241,14 @@ func (t texts) keep(text string) string {
 	text = strings.Clone(text)
 	t[text] = text
 	return text
+}
+
+// of gives the copy of a text that is in a buffer.
+func (t texts) of(text []byte) string {
+	if kept, ok := t[string(text)]; ok {
+		return kept
+	}
+	return t.keep(string(text))
 }
 
 // asItIs keeps a text that is part of a document, for the moment.

@@ -30,7 +30,7 @@ func (w *writer) member(k *chunk, row int, at *path, was string, wasKids twin.Ob
 		return // a path that is not even remembered
 	}
 	if was != is {
-		w.set(k, row, at, is)
+		w.set(k, row, at, is, w.keep)
 	}
 	if was == "{" || is == "{" {
 		w.object(k, row, at, wasKids, isKids)

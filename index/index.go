@@ -98,7 +98,8 @@ func New(c Config) *Index {
 	if c.MaxBytes == 0 {
 		c.MaxBytes = 1 << 30
 	}
-	x := &Index{config: c, epoch: 1, loading: newLoading(), scratch: writer{keep: texts{}.keep}}
+	copies := texts{}
+	x := &Index{config: c, epoch: 1, loading: newLoading(), scratch: writer{copies: copies, keep: copies.keep}}
 	for i := range x.collections {
 		x.collections[i].paths = newPaths(c.MaxPaths)
 	}

@@ -177,9 +177,13 @@ func (b *builder) run() {
 	copies := texts{}
 	writers := [2]*writer{}
 	for i := range writers {
-		writers[i] = &writer{paths: b.x.collections[i].paths, epoch: 1, keep: asItIs}
+		writers[i] = &writer{paths: b.x.collections[i].paths, epoch: 1, copies: copies, keep: asItIs}
 	}
-	for j := range b.jobs {
+	for n := 0; ; n++ {
+		j, ok := <-b.jobs
+		if !ok {
+			return
+		}
 		k, err := build(writers[j.collection], j.rows)
 		if err != nil {
 			b.fail.Do(func() {
@@ -193,6 +197,7 @@ func (b *builder) run() {
 				c.keepTexts(copies.keep)
 			}
 		}
+		writers[j.collection].note(k, n)
 		b.add(j, k, writers[j.collection])
 	}
 }

@@ -1,6 +1,7 @@
 package index
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/hubtwin/hubtwin/device"
@@ -40,15 +41,19 @@ func (u *Update) merge(later Update) {
 // A writer changes chunks. Those that a snapshot may read it copies first, and
 // the parts of them likewise; all others it changes in place.
 type writer struct {
-	paths *paths
-	epoch uint64 // of what the writer makes
-	read  uint64 // the newest epoch that a snapshot reads
-	keep  func(text string) string
-	bytes int // by which columns have grown
-	docs  int // by which keys and stored documents have grown
+	paths  *paths
+	epoch  uint64 // of what the writer makes
+	read   uint64 // the newest epoch that a snapshot reads
+	copies texts
+	keep   func(text string) string // of the users' values
+	sizes  []int                    // see size
+	bytes  int                      // by which columns have grown
+	docs   int                      // by which keys and stored documents have grown
 
 	was, is twin.Decoder
 	row     []byte
+	old     []byte // texts of the hub's own values
+	text    []byte
 }
 
 // frozen tells whether a snapshot may read what was made in epoch.
@@ -125,25 +130,56 @@ func (w *writer) column(k *chunk, p *path) *column {
 	if k.columns[p.number] != nil {
 		return w.own(k, p.number)
 	}
-	var c *column
-	if p.times {
-		c = newTimes(w.epoch, len(k.keys))
-	} else {
-		c = newColumn(w.epoch, len(k.keys))
-	}
+	c := w.newColumn(p, len(k.keys))
 	w.bytes += c.size()
 	k.columns[p.number] = c
 	return c
 }
 
+// newColumn makes a column of n rows. A builder of many chunks knows what the
+// path has been like, and spares most of the growing.
+func (w *writer) newColumn(p *path, n int) *column {
+	switch {
+	case p.times:
+		return newTimes(w.epoch, n)
+	case p.number >= len(w.sizes):
+		return newColumn(w.epoch, n, 4)
+	case w.sizes[p.number] == plainSize:
+		return newPlain(w.epoch, n)
+	}
+	return newColumn(w.epoch, n, w.sizes[p.number]+2)
+}
+
+const (
+	plainSize = -1 // no dictionary
+	// tryAgain is how many chunks may follow one plain column with others.
+	tryAgain = 16
+)
+
+// note keeps the sizes of k's dictionaries for the chunk after it, which is
+// number n.
+func (w *writer) note(k *chunk, n int) {
+	w.sizes = w.sizes[:0]
+	for _, c := range k.columns {
+		switch {
+		case c == nil || c.plain() && n%tryAgain == 0:
+			w.sizes = append(w.sizes, 2)
+		case c.plain():
+			w.sizes = append(w.sizes, plainSize)
+		default:
+			w.sizes = append(w.sizes, len(c.values))
+		}
+	}
+}
+
 // set puts the value at a path of a row, "" for none.
-func (w *writer) set(k *chunk, row int, p *path, text string) {
+func (w *writer) set(k *chunk, row int, p *path, text string, keep func(string) string) {
 	if p.number == without || text == "" && k.column(p.number) == nil {
 		return
 	}
 	c := w.column(k, p)
 	before := c.size()
-	c.set(row, text, w.keep)
+	c.set(row, text, keep)
 	w.bytes += c.size() - before
 	if text == "" {
 		w.dropEmpty(k, p.number)
@@ -224,7 +260,7 @@ func (w *writer) show(k *chunk, row int, was, now *document.Document, fresh, twi
 	defer w.paths.mu.RUnlock()
 	if fresh {
 		id, _ := now.Lookup(moduleID)
-		w.set(k, row, w.paths.module, id)
+		w.set(k, row, w.paths.module, id, asItIs)
 	}
 	if fresh || was.Head != now.Head {
 		w.head(k, row, was, now, fresh)
@@ -248,13 +284,13 @@ func (w *writer) head(k *chunk, row int, was, now *document.Document, fresh bool
 // fixed sets those of the hub's own paths that have changed.
 func (w *writer) fixed(k *chunk, row int, list []fixed, was, now *document.Document, fresh bool) {
 	for _, p := range list {
-		text, _ := now.Lookup(p.keys)
+		w.text = now.AppendValue(w.text[:0], p.keys)
 		if !fresh {
-			if old, _ := was.Lookup(p.keys); old == text {
+			if w.old = was.AppendValue(w.old[:0], p.keys); bytes.Equal(w.old, w.text) {
 				continue
 			}
 		}
-		w.set(k, row, p.path, text)
+		w.set(k, row, p.path, w.copies.of(w.text), asItIs)
 	}
 }
 
