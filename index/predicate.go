@@ -242,12 +242,13 @@ func (p *columnPredicate) classify() {
 			return
 		}
 	case *query.Call:
-		if _, ok := e.Args[0].(query.Path); ok && e.Function < query.StartsWith {
+		_, ofPath := e.Args[0].(query.Path)
+		if ofPath && e.Function < query.StartsWith {
 			return
 		}
 		if e.Function == query.StartsWith || e.Function == query.EndsWith {
 			p.strings.form = unknownForm // of numbers it is unknown
-			if prefix, ok := e.Args[1].(*query.Literal); ok && e.Function == query.StartsWith && prefix.Value.Kind == query.String {
+			if prefix, ok := e.Args[1].(*query.Literal); ok && ofPath && e.Function == query.StartsWith && prefix.Value.Kind == query.String {
 				p.strings = stringTest{form: begins, text: prefix.Value.Text}
 				return
 			}
