@@ -224,21 +224,28 @@ func (c *column) keepTexts(keep func(string) string) {
 	}
 }
 
-// texts holds one copy of each text that dictionaries hold lately: the same few
-// stand in most chunks.
+// texts holds one copy of each short text that dictionaries hold lately: the
+// same few stand in most chunks.
 type texts map[string]string
 
-const maxTextCopies = 1 << 16
+// Together they bound the copies by a few MiB, which nobody counts.
+const (
+	maxTextCopies = 1 << 16
+	maxTextCopy   = 64 // bytes; longer ones are copied for each chunk
+)
 
 // keep gives the copy of a text.
 func (t texts) keep(text string) string {
 	if kept, ok := t[text]; ok {
 		return kept
 	}
+	text = strings.Clone(text)
+	if len(text) > maxTextCopy {
+		return text
+	}
 	if len(t) >= maxTextCopies {
 		clear(t)
 	}
-	text = strings.Clone(text)
 	t[text] = text
 	return text
 }

@@ -1,6 +1,7 @@
 package index
 
 import (
+	"strings"
 	"sync"
 
 	"github.com/hubtwin/hubtwin/document"
@@ -120,8 +121,9 @@ func (ps *paths) isTimes(number int) bool { return number < ps.own && ps.numbers
 // columns.
 const maxRefused = 4
 
-// add makes a path below p, which a document has just brought. It is nil when
-// the path cannot even be remembered. The caller holds mu for writing.
+// add makes a path below p, which a document has just brought: key is a part of
+// that document, and copied so as not to keep all of it. The path is nil when it
+// cannot even be remembered. The caller holds mu for writing.
 func (ps *paths) add(p *path, key string) *path {
 	if known := p.below[key]; known != nil {
 		return known
@@ -141,7 +143,7 @@ func (ps *paths) add(p *path, key string) *path {
 		ps.closed = true
 		return nil
 	}
-	p.put(key, n)
+	p.put(strings.Clone(key), n)
 	return n
 }
 

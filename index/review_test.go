@@ -2,6 +2,9 @@ package index_test
 
 import (
 	"fmt"
+	"runtime"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/hubtwin/hubtwin/index"
@@ -29,4 +32,48 @@ func TestPrefixOfExpression(t *testing.T) {
 			t.Errorf("%s gives %d rows, want %d", where, n, rows)
 		}
 	}
+}
+
+// held is how much memory is in use after f, about.
+func held(f func()) int64 {
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	return int64(after.HeapAlloc) - int64(before.HeapAlloc)
+}
+
+// What a document brought, a path or a value, does not keep the document.
+func TestDocumentsGo(t *testing.T) {
+	x := ready(t, index.Config{})
+	long := strings.Repeat("x", 3500)
+	n := held(func() {
+		for i := range 600 {
+			at := store.Position(2*i + 1)
+			x.Apply(at, []index.Update{update(t, at, "d", map[string]any{"long": long, "also": long, "few": i % 7, "p" + strconv.Itoa(i): i})})
+			x.Apply(at+1, []index.Update{update(t, at+1, "d", map[string]any{})})
+		}
+	})
+	if n > 2<<20 {
+		t.Errorf("%d bytes are still in use for a twin without tags", n)
+	}
+	runtime.KeepAlive(x)
+}
+
+// Long values that have gone are not kept either.
+func TestTextsGo(t *testing.T) {
+	x := ready(t, index.Config{})
+	n := held(func() {
+		for i := range 1500 {
+			at := store.Position(i + 1)
+			path := "p" + strconv.Itoa(i)
+			x.Apply(at, []index.Update{update(t, at, "d", map[string]any{path: path + strings.Repeat("x", 4000)})})
+		}
+	})
+	if n > 2<<20 {
+		t.Errorf("%d bytes are still in use for one twin", n)
+	}
+	runtime.KeepAlive(x)
 }
