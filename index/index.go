@@ -79,6 +79,7 @@ type Index struct {
 	loading     *loading      // nil once it is ready
 	columnBytes int64
 	docBytes    int64
+	bare        bool // no path of the users has columns, or ever will
 	scratch     writer
 }
 

@@ -147,9 +147,17 @@ func (ps *paths) add(p *path, key string) *path {
 	return n
 }
 
-// refuse takes its columns from a path of the users. The caller holds mu for
-// writing.
+// refuseNew makes add refuse all paths from now on.
+func (ps *paths) refuseNew() {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	ps.full = true
+}
+
+// refuse takes its columns from a path of the users.
 func (ps *paths) refuse(p *path) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
 	ps.numbers[p.number] = nil
 	p.number, p.ask = without, true
 	ps.indexed--

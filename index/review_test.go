@@ -77,3 +77,32 @@ func TestTextsGo(t *testing.T) {
 	}
 	runtime.KeepAlive(x)
 }
+
+// When the hub's own columns alone exceed the bound, the index does not go
+// through all chunks for each change.
+func TestBareIndexStaysCheap(t *testing.T) {
+	index.SetBounds(t, 16, 4)
+	x := ready(t, index.Config{MaxBytes: 10_000})
+	at := store.Position(0)
+	apply := func(i int) {
+		at++
+		x.Apply(at, []index.Update{update(t, at, fmt.Sprintf("d%04d", i), map[string]any{"a": i, "b": i % 3})})
+	}
+	for i := range 800 {
+		apply(i)
+	}
+	if err := x.Check(); err != nil {
+		t.Fatal(err)
+	}
+	u := update(t, 0, "d0000", map[string]any{"a": "other"})
+	n := testing.AllocsPerRun(20, func() {
+		x.Snapshot().Close()
+		defer x.Snapshot().Close()
+		at++
+		u.Position = at
+		x.Apply(at, []index.Update{u})
+	})
+	if n > 50 {
+		t.Errorf("%.0f allocations for a change of one of 50 chunks", n)
+	}
+}

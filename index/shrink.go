@@ -25,32 +25,36 @@ type expense struct {
 // has a value, until a tenth of the bound is free again: so many stray paths
 // with a few rows each go first, then those whose values are nearly all
 // different, and last those that postings serve best. From then on every new
-// path is refused, for those rows that had it before have no column for it.
+// path is refused, for those rows that had it before have no column for it. What
+// is left when the users' paths have no columns any more is the hub's own, and
+// stays.
 func (x *Index) shrink() {
+	if x.bare {
+		return
+	}
+	for i := range x.collections {
+		x.collections[i].paths.refuseNew()
+	}
 	list := x.expenses()
 	slices.SortFunc(list, func(a, b expense) int {
 		return cmp.Compare(int64(b.bytes)*int64(a.rows), int64(a.bytes)*int64(b.rows))
 	})
 	left := x.columnBytes
+	x.bare = true
 	for _, e := range list {
 		if left <= x.config.MaxBytes/10*9 {
+			x.bare = false
 			break
 		}
-		ps := x.collections[e.collection].paths
-		ps.mu.Lock()
-		ps.refuse(e.path)
-		ps.mu.Unlock()
+		x.collections[e.collection].paths.refuse(e.path)
 		left -= int64(e.bytes)
 	}
 	for i := range x.collections {
-		x.collections[i].paths.mu.Lock()
-		x.collections[i].paths.full = true
-		x.collections[i].paths.mu.Unlock()
 		x.dropRefused(i)
 	}
 }
 
-// expenses lists the paths of the users.
+// expenses lists the paths of the users that may have columns.
 func (x *Index) expenses() (all []expense) {
 	for i := range x.collections {
 		ps := x.collections[i].paths
@@ -69,7 +73,8 @@ func (x *Index) expenses() (all []expense) {
 			}
 		}
 		for _, e := range list[ps.own:] {
-			if e.path != nil && e.bytes > 0 {
+			if e.path != nil {
+				e.rows = max(e.rows, 1)
 				all = append(all, e)
 			}
 		}
