@@ -38,7 +38,10 @@ func (h *Hub) project(ctx context.Context, f store.Follower) {
 				return
 			}
 		}
-		h.index.Apply(commits[len(commits)-1].Position, updates)
+		if err := h.index.Apply(commits[len(commits)-1].Position, updates); err != nil {
+			h.lose(err)
+			return
+		}
 	}
 }
 

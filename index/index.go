@@ -113,13 +113,17 @@ const applyAtOnce = 64
 
 // Apply takes in what the commits up to and including position at did, in their
 // order. What Load has brought already it passes over. Queries that wait for the
-// position go on.
-func (x *Index) Apply(at store.Position, updates []Update) {
+// position go on. After an error, and after Fail, the projection is lost: Apply
+// does nothing any more but to say so.
+func (x *Index) Apply(at store.Position, updates []Update) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if x.err != nil {
+		return x.err
+	}
 	if x.loading != nil {
 		x.loading.keep(at, updates)
-		return
+		return nil
 	}
 	begin := x.position
 	for n, u := range updates {
@@ -130,11 +134,13 @@ func (x *Index) Apply(at store.Position, updates []Update) {
 			x.mu.Unlock()
 			x.mu.Lock()
 		}
-		if err := x.apply(&u); err != nil && x.err == nil {
+		if err := x.apply(&u); err != nil {
 			x.err = fmt.Errorf("index %q: %w", u.ID, err)
+			break
 		}
 	}
 	x.advance(at)
+	return x.err
 }
 
 func (x *Index) advance(at store.Position) {

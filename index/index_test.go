@@ -292,9 +292,21 @@ func TestDamagedUpdate(t *testing.T) {
 	x := ready(t, index.Config{})
 	u := update(t, 1, "d", map[string]any{})
 	u.Twin = []byte("?")
-	x.Apply(1, []index.Update{u})
+	for range 2 {
+		if err := x.Apply(1, []index.Update{u}); !errors.Is(err, twin.ErrStoredForm) {
+			t.Errorf("got %v", err)
+		}
+	}
 	if err := x.Wait(t.Context(), 1); !errors.Is(err, twin.ErrStoredForm) {
 		t.Errorf("got %v", err)
+	}
+	// A query that was about to begin.
+	s := x.Snapshot()
+	defer s.Close()
+	for _, where := range []string{"statusUpdateTime > '2020'", "STARTSWITH(lastActivityTime, '2')", "tags.a != 1 OR NOT lastActivityTime = '2'"} {
+		if _, err := parse(t, "SELECT * FROM devices WHERE "+where).Run(t.Context(), s, 0, nil); err == nil {
+			t.Errorf("%s gives rows that nobody can read", where)
+		}
 	}
 }
 

@@ -78,11 +78,12 @@ func (x *Index) Load(ctx context.Context, at store.Position, rows iter.Seq2[Row,
 			continue // the rows show it, or something later
 		}
 		if err := x.apply(u); err != nil {
-			return fmt.Errorf("index %q: %w", id, err)
+			x.err = fmt.Errorf("index %q: %w", id, err)
+			break
 		}
 	}
 	x.advance(max(at, l.position))
-	return nil
+	return x.err
 }
 
 // Rows says how many twins Load has met so far.

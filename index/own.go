@@ -72,7 +72,12 @@ func (p *timePredicate) decide(k *chunk, want *mask, _ bool, o *outcome) {
 	if want.empty() {
 		return
 	}
-	cells := k.column(p.number).cells
+	c := k.column(p.number)
+	if c == nil { // where no document could be read; see Apply
+		o.ask = *want
+		return
+	}
+	cells := c.cells
 	for w, wanted := range want {
 		if wanted == 0 {
 			continue

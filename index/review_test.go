@@ -1,6 +1,7 @@
 package index_test
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/hubtwin/hubtwin/index"
 	"github.com/hubtwin/hubtwin/store"
+	"github.com/hubtwin/hubtwin/twin"
 )
 
 // A prefix is sought in the characters of a path, not in what is computed of
@@ -104,5 +106,21 @@ func TestBareIndexStaysCheap(t *testing.T) {
 	})
 	if n > 50 {
 		t.Errorf("%.0f allocations for a change of one of 50 chunks", n)
+	}
+}
+
+// What came while Load was at work, and cannot be read, ends the index too.
+func TestDamagedUpdateWhileLoading(t *testing.T) {
+	x := index.New(index.Config{})
+	u := update(t, 2, "d", map[string]any{})
+	u.Twin = []byte("?")
+	if err := x.Apply(2, []index.Update{u}); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.Load(t.Context(), 1, func(func(index.Row, error) bool) {}); !errors.Is(err, twin.ErrStoredForm) {
+		t.Errorf("got %v", err)
+	}
+	if err := x.Wait(t.Context(), 0); !errors.Is(err, twin.ErrStoredForm) {
+		t.Errorf("got %v", err)
 	}
 }
