@@ -86,16 +86,14 @@ func roundUp(n int) int { return min(n+n/8+8, maxRows) }
 
 func (c *column) plain() bool { return c.values == nil }
 
-// copy is c for a writer. Entries of dictionaries never change while somebody
-// may read them (see add), so they are shared.
+// copy is c for a writer, and c is not written any more. Entries of dictionaries
+// never change while somebody may read them (see add), so they are shared: what
+// the writer appends lies behind those of c.
 func (c *column) copy(epoch uint64) *column {
 	d := *c
 	d.epoch = epoch
-	d.values = slices.Clip(c.values)
 	if c.plain() {
 		d.hashes = slices.Clone(c.hashes)
-	} else {
-		d.hashes = slices.Clip(c.hashes)
 	}
 	d.counts = append([]uint16(nil), c.counts...)
 	d.planes = append([]mask(nil), c.planes...)
@@ -322,12 +320,11 @@ func (c *column) share(s string) {
 	c.shared = c.shared[:n]
 }
 
-// fillCells writes the values of the rows as cells, without bytes of strings.
+// fillCells writes the values of the rows as cells. The bytes of strings are not
+// for use.
 func (c *column) fillCells(cells []cell) {
 	if c.plain() {
-		for row := range cells {
-			cells[row] = min(c.cells[row], stringCell)
-		}
+		copy(cells, c.cells)
 		return
 	}
 	var byCode [maxValues]cell

@@ -1,0 +1,195 @@
+package index_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/hubtwin/hubtwin/device"
+	"github.com/hubtwin/hubtwin/document"
+	"github.com/hubtwin/hubtwin/index"
+	"github.com/hubtwin/hubtwin/query"
+	"github.com/hubtwin/hubtwin/store"
+	"github.com/hubtwin/hubtwin/twin"
+)
+
+// beginnings are what strings of one column have in common, now and then.
+var beginnings = []string{"", "plant-7/", "plant-7/line", "plant-8", strings.Repeat("long ", 60)}
+
+// drawText draws a string near to others: a few letters behind a beginning, the
+// lowest character among them, or a cut.
+func drawText(t *rapid.T, begin string) string {
+	s := begin + rapid.StringOfN(rapid.SampledFrom([]rune{'a', 'b', 0, 'é', '😀', '"', '\\'}), 0, 9, -1).Draw(t, "end")
+	if rapid.IntRange(0, 15).Draw(t, "cut") == 0 {
+		s = strings.ToValidUTF8(s[:rapid.IntRange(0, len(s)).Draw(t, "length")], "")
+	}
+	return s
+}
+
+// drawValue draws the JSON text of a value: mostly strings that begin with begin.
+func drawValue(t *rapid.T, begin string) string {
+	switch rapid.IntRange(0, 9).Draw(t, "kind") {
+	case 0:
+		return rapid.SampledFrom([]string{"true", "false", "[1]", "[]", `{"in":1}`, "{}"}).Draw(t, "other")
+	case 1, 2:
+		return rapid.SampledFrom([]string{"0", "-0", "1", "1.0", "-1", "2.5", "1e400", "-1e400", "7e-3"}).Draw(t, "number")
+	default:
+		return quoteJSON(drawText(t, begin))
+	}
+}
+
+func quoteJSON(s string) string {
+	text, _ := json.Marshal(s) // a string always has a JSON form
+	return string(text)
+}
+
+// valueRows are rows with two paths, and the index that holds them.
+type valueRows struct {
+	x    *index.Index
+	docs map[string]*document.Document
+	at   store.Position
+}
+
+func (r *valueRows) set(t *rapid.T, id, tags string) {
+	key := device.ID{Device: id}
+	d := r.docs[id]
+	u := index.Update{ID: key}
+	if d == nil {
+		d = &document.Document{ID: key, Twin: twin.New(started)}
+		u.Identity = &device.Identity{ID: key, Status: device.Enabled, Authentication: device.Authentication{Type: device.SAS}}
+		d.Head.SetIdentity(u.Identity)
+	}
+	p, err := twin.ParseReplacement([]byte(`{"tags":`+tags+`,"properties":{"desired":{}}}`), twin.Rules{})
+	if err != nil {
+		t.Fatalf("%s: %v", tags, err)
+	}
+	tw, _, err := d.Twin.Replace(p, started)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := *d
+	next.Twin = tw
+	r.docs[id] = &next
+	r.at++
+	u.Position, u.Twin = r.at, tw.AppendBinary(nil)
+	if err := r.x.Apply(r.at, []index.Update{u}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// conditions draws conditions on a and b, which are what rows have.
+func conditions(t *rapid.T, begin string) (list []string) {
+	text := func() string { return quoteQuery(drawText(t, begin)) }
+	number := func() string {
+		return rapid.SampledFrom([]string{"0", "1", "-1", "2.5", "2", "1e300", "-1e300", "0.007"}).Draw(t, "constant")
+	}
+	for _, op := range []string{"=", "!=", "<", "<=", ">", ">="} {
+		list = append(list,
+			"tags.a "+op+" "+text(), "tags.a "+op+" "+number(), number()+" "+op+" tags.a",
+			"tags.a "+op+" tags.b", "tags.b "+op+" tags.a", "tags.a "+op+" true", "tags.a "+op+" null",
+			"tags.a "+op+" x509Thumbprint.primaryThumbprint")
+	}
+	list = append(list,
+		"STARTSWITH(tags.a, "+text()+")", "ENDSWITH(tags.a, "+text()+")", "STARTSWITH(tags.a, "+quoteQuery(begin)+")",
+		"STARTSWITH("+text()+", tags.a)", "STARTSWITH(tags.a, tags.b)",
+		fmt.Sprintf("tags.a IN [%s, %s, %s, true, [1]]", text(), text(), number()),
+		fmt.Sprintf("tags.a NIN [%s, %s, %s]", text(), number(), number()),
+		"tags.a + 1 = "+number(), "IS_DEFINED(tags.a)", "IS_STRING(tags.a)", "IS_PRIMITIVE(tags.b)", "ARRAY_CONTAINS(tags.a, 1)",
+	)
+	return list
+}
+
+var inQuotes = strings.NewReplacer(`\`, `\\`, `'`, `\'`, "\x00", `\u0000`)
+
+func quoteQuery(s string) string { return "'" + inQuotes.Replace(s) + "'" }
+
+// Values of every kind, in dictionaries and in cells, compare as the straight
+// evaluator has it: strings also where only the ends differ, while what they
+// have in common gets shorter.
+func TestValuesAgainstStraight(t *testing.T) {
+	for _, values := range []int{3, 128} {
+		t.Run(fmt.Sprint(values, " values"), func(t *testing.T) {
+			index.SetBounds(t, 64, values)
+			rapid.Check(t, func(t *rapid.T) {
+				r := &valueRows{x: index.New(index.Config{}), docs: map[string]*document.Document{}}
+				if err := r.x.Load(t.Context(), 0, func(func(index.Row, error) bool) {}); err != nil {
+					t.Fatal(err)
+				}
+				begin := rapid.SampledFrom(beginnings).Draw(t, "begin")
+				for range rapid.IntRange(5, 60).Draw(t, "changes") {
+					tags := ""
+					for _, name := range []string{"a", "b"} {
+						if rapid.IntRange(0, 6).Draw(t, "has") > 0 {
+							tags += `,"` + name + `":` + drawValue(t, begin)
+						}
+					}
+					r.set(t, fmt.Sprintf("d%02d", rapid.IntRange(0, 40).Draw(t, "id")), "{"+strings.TrimPrefix(tags, ",")+"}")
+				}
+				s := r.x.Snapshot()
+				defer s.Close()
+				for _, where := range conditions(t, begin) {
+					r.check(t, s, where)
+					r.check(t, s, "NOT ("+where+")")
+				}
+			})
+		})
+	}
+}
+
+func (r *valueRows) check(t *rapid.T, s *index.Snapshot, where string) {
+	q, err := query.Parse("SELECT * FROM devices WHERE " + where)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got, want []string
+	for d, err := range s.Documents(t.Context(), q, "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, strings.TrimSuffix(d.Key(), "\x00"))
+	}
+	for id, d := range r.docs {
+		if query.Matches(q.Where, d) == query.True {
+			want = append(want, id)
+		}
+	}
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Fatalf("%s\ngot  %s\nwant %s", where, got, want)
+	}
+}
+
+// What a snapshot shows of a column stays, when a dictionary gives the place of
+// a value that has gone to another, and when cells change.
+func TestSnapshotOfValues(t *testing.T) {
+	index.SetBounds(t, 64, 4)
+	for _, rows := range []int{3, 20} { // in a dictionary, in cells
+		x := ready(t, index.Config{})
+		at := store.Position(0)
+		apply := func(row int, v string) {
+			at++
+			if err := x.Apply(at, []index.Update{update(t, at, fmt.Sprintf("d%02d", row), map[string]any{"a": v})}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for row := range rows {
+			apply(row, fmt.Sprint("v", row))
+		}
+		s := x.Snapshot()
+		defer s.Close()
+		apply(0, "v1")
+		apply(2, "w")
+		apply(1, "z")
+		apply(0, "z")
+		for row := range rows {
+			p, err := s.Explain(t.Context(), parse(t, fmt.Sprintf("SELECT * FROM devices WHERE tags.a = 'v%d'", row)))
+			if err != nil || p.Rows != 1 {
+				t.Errorf("%d of %d rows: %+v, %v", row, rows, p, err)
+			}
+		}
+	}
+}
