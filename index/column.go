@@ -385,14 +385,10 @@ func (v *value) characters() string {
 }
 
 // open makes place for a row without a value.
-func (c *column) open(row int, times bool) {
+func (c *column) open(row int) {
 	if c.plain() {
-		empty := undefinedCell
-		if times {
-			empty = 0
-		}
-		c.cells = slices.Insert(c.cells, row, empty)
-		if !times {
+		c.cells = slices.Insert(c.cells, row, undefinedCell)
+		if c.hashes != nil {
 			c.hashes = slices.Insert(c.hashes, row, 0)
 		}
 		return

@@ -132,7 +132,6 @@ func (c *conjunction) decide(k *chunk, want *mask, strict bool, o *outcome) {
 		}
 	}
 	o.ask.and(&left)
-	o.yes.without(&o.ask)
 }
 
 func (c *conjunction) cost() int    { return c.terms[len(c.terms)-1].cost() }
@@ -154,8 +153,6 @@ func (d *disjunction) decide(k *chunk, want *mask, strict bool, o *outcome) {
 		left.without(&t.yes)
 	}
 	o.ask.without(&o.yes)
-	o.no.and(&left)
-	o.no.without(&o.ask)
 }
 
 func (d *disjunction) cost() int    { return d.terms[len(d.terms)-1].cost() }

@@ -9,10 +9,9 @@ import (
 
 // path is a node in the tree of all paths that documents of a collection have.
 type path struct {
-	number int  // of its columns; without if it has none
+	number int  // of its columns; without if only documents have its values
 	times  bool // its values are times that the hub gives; see column
-	ask    bool // documents may have a value here that no column has
-	opaque bool // and anywhere below, except where a path is listed
+	opaque bool // documents may have values below that no column has, except where a path is listed
 	below  map[string]*path
 }
 
@@ -99,7 +98,7 @@ func (ps *paths) walk(keys ...string) *path {
 	for _, key := range keys {
 		next := at.below[key]
 		if next == nil {
-			next = &path{number: without, ask: true}
+			next = &path{number: without}
 			at.put(key, next)
 		}
 		at = next
@@ -113,9 +112,6 @@ func (p *path) put(key string, below *path) {
 	}
 	p.below[key] = below
 }
-
-// isTimes tells whether the columns with a number hold times.
-func (ps *paths) isTimes(number int) bool { return number < ps.own && ps.numbers[number].times }
 
 // maxRefused is how many refused paths are remembered for each that may have
 // columns.
@@ -137,7 +133,6 @@ func (ps *paths) add(p *path, key string) *path {
 		ps.give(n)
 		ps.indexed++
 	case ps.refused < maxRefused*ps.most:
-		n.ask = true
 		ps.refused++
 	default:
 		ps.closed = true
@@ -159,7 +154,7 @@ func (ps *paths) refuse(p *path) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	ps.numbers[p.number] = nil
-	p.number, p.ask = without, true
+	p.number = without
 	ps.indexed--
 	ps.refused++
 }
@@ -198,8 +193,6 @@ func (ps *paths) find(keys []string) place {
 	switch {
 	case at == ps.device:
 		return place{where: inKeys}
-	case at.number == without && !at.ask:
-		return place{where: nowhere}
 	case at.number == without:
 		return place{where: inDocuments}
 	case at.times:

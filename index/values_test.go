@@ -193,3 +193,42 @@ func TestSnapshotOfValues(t *testing.T) {
 		}
 	}
 }
+
+// Documents are asked only where nothing else rules them out, whichever term
+// comes first.
+func TestFewDocumentsAsked(t *testing.T) {
+	x := ready(t, index.Config{})
+	for i := range 500 {
+		at := store.Position(i + 1)
+		x.Apply(at, []index.Update{update(t, at, fmt.Sprintf("d%03d", i), map[string]any{"list": []int{i % 3}, "number": i})})
+	}
+	for _, test := range []struct {
+		where string
+		most  int
+	}{
+		{"ARRAY_CONTAINS(tags.list, 1) AND tags.number < 10", 10},
+		{"tags.number < 10 AND ARRAY_CONTAINS(tags.list, 1)", 10},
+		{"ARRAY_CONTAINS(tags.list, 1) OR tags.number >= 10", 10},
+		{"tags.number >= 10 OR ARRAY_CONTAINS(tags.list, 1)", 10},
+		{"NOT (ARRAY_CONTAINS(tags.list, 1) AND tags.number < 10)", 10},
+		{"NOT (ARRAY_CONTAINS(tags.list, 1) OR tags.number >= 10)", 10},
+	} {
+		s := x.Snapshot()
+		if _, err := s.Count(t.Context(), parse(t, "SELECT * FROM devices WHERE "+test.where)); err != nil || s.Decoded > test.most {
+			t.Errorf("%s: %d documents, at most %d need be asked; %v", test.where, s.Decoded, test.most, err)
+		}
+		s.Close()
+	}
+}
+
+// A dictionary does not hold long texts: cells have room for their beginnings.
+func TestLongTextsSpread(t *testing.T) {
+	x := ready(t, index.Config{})
+	for i := range 100 {
+		at := store.Position(i + 1)
+		x.Apply(at, []index.Update{update(t, at, fmt.Sprintf("d%02d", i), map[string]any{"a": strings.Repeat("x", 4000) + fmt.Sprint(i)})})
+	}
+	if n := x.Stats().ColumnBytes; n > 50_000 {
+		t.Errorf("%d bytes for 100 rows", n)
+	}
+}

@@ -71,7 +71,7 @@ func (w *writer) insert(k *chunk, row int, key string) {
 		}
 		c = w.own(k, n)
 		before := c.size()
-		c.open(row, w.paths.isTimes(n))
+		c.open(row)
 		w.bytes += c.size() - before
 	}
 	k.keys = slices.Insert(k.keys, row, key)
@@ -358,7 +358,7 @@ func (w *writer) join(k, upper *chunk) error {
 		c = w.own(k, n)
 		before := c.size()
 		for row := from; row < len(k.keys); row++ {
-			c.open(row, w.paths.isTimes(n))
+			c.open(row)
 		}
 		w.bytes += c.size() - before
 	}
