@@ -9,6 +9,8 @@ import (
 	"iter"
 	"log/slog"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hubtwin/hubtwin/device"
@@ -78,7 +80,7 @@ func (h *Hub) loadIndex(ctx context.Context) error {
 	defer v.Close()
 	return h.index.Load(ctx, v.Position(), func(yield func(index.Row, error) bool) {
 		for r, err := range storedRows(v) {
-			if !yield(index.Row{ID: r.id, Read: func() (index.Update, error) { return h.storedUpdate(r) }}, err) {
+			if !yield(index.Row{ID: r.id, Read: func() (index.Update, error) { return h.storedUpdate(r) }, Done: r.done}, err) {
 				return
 			}
 		}
@@ -173,6 +175,7 @@ func (h *Hub) lastActivity(id device.ID) time.Time {
 type storedRow struct {
 	id    device.ID
 	parts []storedPart
+	in    *values // where the values are
 }
 
 type storedPart struct {
@@ -180,22 +183,62 @@ type storedPart struct {
 	store.Record
 }
 
-// valuesAtOnce is the size of the pieces of memory that rows are read into.
-const valuesAtOnce = 256 << 10
+// done says that nobody looks at the row's values any more. It need not be said.
+func (r storedRow) done() { r.in.release() }
+
+// values is a piece of memory that the values of many rows are read into. It is
+// used again once they are done with: a walk over a million twins that took fresh
+// memory for all would spend its time on page faults.
+type values struct {
+	bytes []byte
+	users atomic.Int32 // rows, and the walk while it adds some
+}
+
+const (
+	valuesAtOnce = 256 << 10
+	roomForRow   = 16 << 10 // for most rows; the rest of others stands by itself
+)
+
+var freeValues = sync.Pool{New: func() any { return &values{bytes: make([]byte, 0, valuesAtOnce)} }}
+
+func newValues() *values {
+	v := freeValues.Get().(*values)
+	v.bytes = v.bytes[:0]
+	v.users.Store(1)
+	return v
+}
+
+func (v *values) release() {
+	if v.users.Add(-1) == 0 {
+		freeValues.Put(v)
+	}
+}
+
+// add copies a value.
+func (v *values) add(value []byte) []byte {
+	from := len(v.bytes)
+	if cap(v.bytes)-from < len(value) {
+		return slices.Clone(value)
+	}
+	v.bytes = append(v.bytes, value...)
+	return v.bytes[from:len(v.bytes):len(v.bytes)]
+}
 
 // storedRows walks all identities in the order of their ids. It reads past the
 // cache: a walk over the fleet must not push out what is in use.
 func storedRows(v store.View) iter.Seq2[storedRow, error] {
 	return func(yield func(storedRow, error) bool) {
+		in := newValues()
+		defer func() { in.release() }()
 		var row storedRow
 		var prefix []byte // of the keys of row
-		var values []byte // of many rows
 		for e, err := range v.Scan([]byte{tableDevices}, []byte{tableDevices + 1}) {
 			if err != nil {
 				yield(storedRow{}, err)
 				return
 			}
-			if last := len(e.Key) - 1; row.parts == nil || !bytes.Equal(e.Key[:last], prefix) {
+			last := len(e.Key) - 1
+			if row.parts == nil || !bytes.Equal(e.Key[:last], prefix) {
 				id, _, ok := splitKey(e.Key)
 				if !ok {
 					continue
@@ -203,15 +246,15 @@ func storedRows(v store.View) iter.Seq2[storedRow, error] {
 				if row.parts != nil && !yield(row, nil) {
 					return
 				}
-				row = storedRow{id: id, parts: make([]storedPart, 0, len(partOrder))}
+				if cap(in.bytes)-len(in.bytes) < roomForRow {
+					in.release()
+					in = newValues()
+				}
+				in.users.Add(1)
+				row = storedRow{id: id, parts: make([]storedPart, 0, len(partOrder)), in: in}
 				prefix = append(prefix[:0], e.Key[:last]...)
 			}
-			if cap(values)-len(values) < len(e.Value) {
-				values = make([]byte, 0, max(valuesAtOnce, len(e.Value)))
-			}
-			from := len(values)
-			values = append(values, e.Value...)
-			row.parts = append(row.parts, storedPart{e.Key[len(e.Key)-1], store.Record{Value: values[from:len(values):len(values)], Revision: e.Revision}})
+			row.parts = append(row.parts, storedPart{e.Key[last], store.Record{Value: in.add(e.Value), Revision: e.Revision}})
 		}
 		if row.parts != nil {
 			yield(row, nil)

@@ -19,6 +19,9 @@ type Row struct {
 	ID device.ID
 	// Read decodes what is stored of it. It is called from another goroutine.
 	Read func() (Update, error)
+	// Done is called when nothing of the Update is needed any more; nil if
+	// nobody wants to know.
+	Done func()
 }
 
 // loading is what happens to an index that is not ready.
@@ -241,6 +244,11 @@ func build(w *writer, rows []Row) (*chunk, error) {
 	for row := range updates {
 		if err := w.update(k, row, &updates[row]); err != nil {
 			return nil, fmt.Errorf("read %q: %w", updates[row].ID, err)
+		}
+	}
+	for _, row := range rows {
+		if row.Done != nil {
+			row.Done()
 		}
 	}
 	return k, nil
