@@ -334,10 +334,18 @@ func TestQueryPagesAreSealed(t *testing.T) {
 	token := page.Continuation
 	altered := []byte(token)
 	altered[len(altered)-3] ^= 1
+	elsewhere := open(t, nil)
+	register(t, elsewhere, "d")
 	for name, call := range map[string]func() error{
 		"another query":    func() error { _, err := h.Query(ctx, owner, text+" ", 2, token); return err },
 		"an altered token": func() error { _, err := h.Query(ctx, owner, text, 2, string(altered)); return err },
 		"garbage":          func() error { _, err := h.Query(ctx, owner, text, 2, "%%%"); return err },
+		"a short token":    func() error { _, err := h.Query(ctx, owner, text, 2, token[:10]); return err },
+		"a cut token":      func() error { _, err := h.Query(ctx, owner, text, 2, token[:len(token)-4]); return err },
+		"a bare signature": func() error { _, err := h.Query(ctx, owner, text, 2, token[:22]); return err },
+		"a long token":     func() error { _, err := h.Query(ctx, owner, text, 2, token+"AAAA"); return err },
+		"a huge token":     func() error { _, err := h.Query(ctx, owner, text, 2, strings.Repeat(token, 10_000)); return err },
+		"another hub":      func() error { _, err := elsewhere.Query(ctx, owner, text, 2, token); return err },
 	} {
 		if err := call(); !fault.Is(err, fault.ArgumentInvalid) {
 			t.Errorf("%s: %v", name, err)

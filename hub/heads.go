@@ -218,6 +218,11 @@ func (hs *heads) change(hd *head, f step, done func(*state, store.Position, erro
 	hd.pending.Add(1)
 	hd.users.Add(1)
 	hs.store.Submit(b, func(pos store.Position, err error) {
+		if err == nil {
+			// done is called in the order of positions. Before readers see the
+			// state: what they have seen, their next query sees.
+			hs.acked.Store(uint64(pos))
+		}
 		switch {
 		case err != nil:
 			hd.stale.Store(true)
@@ -225,9 +230,6 @@ func (hs *heads) change(hd *head, f step, done func(*state, store.Position, erro
 			hd.setDurable(next)
 		case refusal != nil:
 			err = refusal
-		}
-		if err == nil {
-			hs.acked.Store(uint64(pos)) // done is called in the order of positions
 		}
 		hd.pending.Add(-1)
 		hd.release()

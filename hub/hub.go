@@ -27,6 +27,9 @@ type Config struct {
 	KeepEvents uint64
 	// Index bounds the query index. Its Activity is the hub's business.
 	Index index.Config
+	// ObserveQuery, unless nil, is told of each query, how it ended and how long
+	// it took. It is called from many goroutines.
+	ObserveQuery func(QueryOutcome, time.Duration)
 }
 
 // Hub carries out use cases. All methods may be called from many goroutines.
@@ -42,8 +45,10 @@ type Hub struct {
 
 	policies map[string]auth.Policy
 
-	index *index.Index
-	heavy chan struct{} // places of queries that go on for long
+	index        *index.Index
+	loss         sync.Once     // of the index
+	heavy        chan struct{} // places of queries that go on for long
+	observeQuery func(QueryOutcome, time.Duration)
 
 	trim      chan store.Position // holds the newest commit that the trimmer has not heard of
 	stop      context.CancelFunc
@@ -60,8 +65,11 @@ func Open(ctx context.Context, c Config) (*Hub, error) {
 	if c.KeepEvents == 0 {
 		c.KeepEvents = 1_000_000
 	}
+	if c.ObserveQuery == nil {
+		c.ObserveQuery = func(QueryOutcome, time.Duration) {}
+	}
 	h := &Hub{
-		store: c.Store, log: c.Log, keep: c.KeepEvents,
+		store: c.Store, log: c.Log, keep: c.KeepEvents, observeQuery: c.ObserveQuery,
 		heads: newHeads(c.Store, c.CacheBytes),
 		trim:  make(chan store.Position, 1),
 	}

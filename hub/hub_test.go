@@ -241,6 +241,10 @@ func TestRightsAreAskedFor(t *testing.T) {
 			_, err := h.Query(ctx, w, "SELECT * FROM devices", 10, "")
 			return err
 		}},
+		"explain": {auth.ServiceConnect, func(w auth.Principal) error {
+			_, err := h.Explain(ctx, w, "SELECT * FROM devices")
+			return err
+		}},
 		"read identity": {auth.RegistryRead, func(w auth.Principal) error { _, err := h.Identity(ctx, w, i.ID); return err }},
 		"list":          {auth.RegistryRead, func(w auth.Principal) error { _, err := h.Identities(ctx, w, 0); return err }},
 		"statistics":    {auth.RegistryRead, func(w auth.Principal) error { _, err := h.DeviceStatistics(ctx, w); return err }},

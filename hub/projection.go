@@ -47,10 +47,13 @@ func (h *Hub) project(ctx context.Context, f store.Follower) {
 	}
 }
 
-// lose ends the index: queries are refused from now on.
+// lose ends the index: queries are refused from now on. Both who builds it and who
+// follows commits may come to that; the log has the first reason.
 func (h *Hub) lose(err error) {
-	h.log.Error("the query index is lost; queries fail until the next start", slog.Any("error", err))
-	h.index.Fail(err)
+	h.loss.Do(func() {
+		h.log.Error("the query index is lost; queries fail until the next start", slog.Any("error", err))
+		h.index.Fail(err)
+	})
 }
 
 // progressEvery is how often building the index is reported.
@@ -66,7 +69,7 @@ func (h *Hub) buildIndex(ctx context.Context) {
 	case ctx.Err() != nil:
 	case err != nil:
 		h.lose(err)
-	case time.Since(began) > progressEvery:
+	case s.Ready && time.Since(began) > progressEvery:
 		h.log.Info("the query index is ready", slog.Int("twins", s.Devices+s.Modules), slog.Int("paths", s.Paths),
 			slog.Duration("took", time.Since(began).Round(10*time.Millisecond)))
 	}

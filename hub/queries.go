@@ -40,6 +40,13 @@ func (h *Hub) Query(ctx context.Context, who auth.Principal, text string, size i
 	if err := who.May(auth.ServiceConnect); err != nil {
 		return QueryPage{}, err
 	}
+	began := time.Now()
+	page, err := h.query(ctx, text, size, continuation)
+	h.observeQuery(outcomeOfQuery(err), time.Since(began))
+	return page, err
+}
+
+func (h *Hub) query(ctx context.Context, text string, size int, continuation string) (QueryPage, error) {
 	q, err := query.Parse(text)
 	if err != nil {
 		return QueryPage{}, err
@@ -58,6 +65,32 @@ func (h *Hub) Query(ctx context.Context, who auth.Principal, text string, size i
 	}
 	next, err := h.sealCursor(text, page.Next)
 	return QueryPage{ItemType: q.ItemType(), Rows: page.Rows, Continuation: next, page: page}, err
+}
+
+// QueryOutcome is how a query ended, in a word for metrics.
+type QueryOutcome string
+
+// The outcomes of queries.
+const (
+	QueryOK       QueryOutcome = "ok"       // it gave a page
+	QueryRefused  QueryOutcome = "refused"  // the caller has to ask otherwise
+	QueryCanceled QueryOutcome = "canceled" // the caller did not wait for the answer
+	QueryFailed   QueryOutcome = "failed"   // the hub could not answer, or not in time
+)
+
+// QueryOutcomes lists all of them.
+var QueryOutcomes = []QueryOutcome{QueryOK, QueryRefused, QueryCanceled, QueryFailed}
+
+func outcomeOfQuery(err error) QueryOutcome {
+	switch {
+	case err == nil:
+		return QueryOK
+	case errors.Is(err, context.Canceled):
+		return QueryCanceled
+	case fault.Of(err).Code.Status() < 500:
+		return QueryRefused
+	}
+	return QueryFailed
 }
 
 // Explain says how the hub finds the documents that satisfy the condition of
@@ -96,7 +129,8 @@ const (
 // search runs f on a snapshot with everything that was acknowledged before.
 func (h *Hub) search(ctx context.Context, f func(context.Context, *index.Snapshot) error) error {
 	at := h.heads.acknowledged()
-	ctx, cancel := context.WithTimeout(ctx, QueryTime)
+	until := time.Now().Add(QueryTime)
+	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
 	if err := h.index.Wait(ctx, at); err != nil {
 		if errors.Is(err, index.ErrLoading) {
@@ -104,7 +138,6 @@ func (h *Hub) search(ctx context.Context, f func(context.Context, *index.Snapsho
 		}
 		return err
 	}
-	until, _ := ctx.Deadline()
 	long := index.Budget{Until: until, Documents: QueryDocuments, Polite: true}
 	p := place{of: h.heavy}
 	defer p.leave()
@@ -118,7 +151,8 @@ func (h *Hub) search(ctx context.Context, f func(context.Context, *index.Snapsho
 		}
 		err = h.searchOnce(ctx, long, f)
 	}
-	if errors.Is(err, index.ErrBudget) || errors.Is(err, context.DeadlineExceeded) {
+	// The caller may have a deadline of its own, which is no reason to narrow the query.
+	if errors.Is(err, index.ErrBudget) || errors.Is(err, context.DeadlineExceeded) && !time.Now().Before(until) {
 		return fault.New(fault.ArgumentInvalid, "BadRequest the query takes longer than %v, or looks at more than %d documents; narrow it by a condition that columns can decide (hubtwin query --explain)", QueryTime, QueryDocuments)
 	}
 	return err
