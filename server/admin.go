@@ -35,15 +35,16 @@ const (
 //	GET /readyz    the hub answers queries, and its store takes changes
 //	GET /metrics   numbers, in the text form of Prometheus
 type admin struct {
-	index func() index.Stats
-	store store.Store
+	index   func() index.Stats
+	queries *queryMetrics
+	store   store.Store
 }
 
 func (a admin) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /readyz", a.serveReadiness)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(a.index), promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(a.index, a.queries), promhttp.HandlerOpts{}))
 	return localOnly(mux)
 }
 

@@ -16,6 +16,8 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/hubtwin/hubtwin/auth"
+	"github.com/hubtwin/hubtwin/hub"
 	"github.com/hubtwin/hubtwin/index"
 	"github.com/hubtwin/hubtwin/store"
 	"github.com/hubtwin/hubtwin/store/memory"
@@ -27,10 +29,22 @@ var someStats = index.Stats{
 	Paths: 20, PathsRefused: 2, ColumnBytes: 4096, DocumentBytes: 1024,
 }
 
+// someQueries has met most outcomes, each a number of times of its own.
+func someQueries() *queryMetrics {
+	m := newQueryMetrics()
+	for _, took := range []time.Duration{time.Second / 4, time.Second / 2, time.Minute} {
+		m.observe(hub.QueryOK, took)
+	}
+	for _, o := range []hub.QueryOutcome{hub.QueryRefused, hub.QueryRefused, hub.QueryFailed} {
+		m.observe(o, time.Second)
+	}
+	return m
+}
+
 // ask sends a request to the admin handler of a hub with these stats.
 func ask(stats index.Stats, st store.Store, method, target string) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
-	a := admin{func() index.Stats { return stats }, st}
+	a := admin{func() index.Stats { return stats }, someQueries(), st}
 	a.handler().ServeHTTP(w, httptest.NewRequest(method, target, nil))
 	return w
 }
@@ -143,12 +157,15 @@ func TestAdminListens(t *testing.T) {
 	if len(s.Admin.Addresses) == 0 {
 		t.Fatal("there is no admin listener")
 	}
+	if _, err := s.Hub.Query(t.Context(), auth.Principal{Permissions: auth.ServiceConnect}, "SELECT * FROM devices", 0, ""); err != nil {
+		t.Error(err)
+	}
 	transport := &http.Transport{}
 	for _, address := range s.Admin.Addresses {
 		if !strings.HasPrefix(address, "127.0.0.1:") && !strings.HasPrefix(address, "[::1]:") {
 			t.Errorf("health is served on %s", address)
 		}
-		for path, want := range map[string]string{"/healthz": "ok\n", "/metrics": "hubtwin_index_rows", "/readyz": `"index":`} {
+		for path, want := range map[string]string{"/healthz": "ok\n", "/metrics": `hubtwin_queries_total{outcome="ok"} 1`, "/readyz": `"index":`} {
 			res, err := (&http.Client{Transport: transport}).Get("http://" + address + path)
 			if err != nil {
 				t.Fatal(err)

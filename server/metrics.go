@@ -1,23 +1,59 @@
 package server
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/hubtwin/hubtwin/hub"
 	"github.com/hubtwin/hubtwin/index"
 )
 
-// newRegistry makes the metrics of one hub: those of its query index, of the
-// process and of the Go runtime. It is no global registry, so that hubs in one
-// process, as tests have them, stay apart.
-func newRegistry(stats func() index.Stats) *prometheus.Registry {
+// newRegistry makes the metrics of one hub: those of its query index and of its
+// queries, of the process and of the Go runtime. It is no global registry, so
+// that hubs in one process, as tests have them, stay apart.
+func newRegistry(stats func() index.Stats, queries *queryMetrics) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(
 		indexCollector{stats},
+		queries.total,
+		queries.seconds,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return r
+}
+
+// queryMetrics counts and times the queries of a hub.
+type queryMetrics struct {
+	total   *prometheus.CounterVec
+	seconds prometheus.Histogram
+}
+
+func newQueryMetrics() *queryMetrics {
+	m := &queryMetrics{
+		total: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "hubtwin_queries_total",
+			Help: "Queries by how they ended; each page counts. \"failed\" includes those that the hub was too busy for.",
+		}, []string{"outcome"}),
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "hubtwin_query_seconds",
+			Help:    "How long the hub took for a page that it gave, waiting included. Network and HTTP are not.",
+			Buckets: []float64{1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30},
+		}),
+	}
+	for _, o := range hub.QueryOutcomes {
+		m.total.WithLabelValues(string(o)) // shows 0 until the first
+	}
+	return m
+}
+
+func (m *queryMetrics) observe(o hub.QueryOutcome, took time.Duration) {
+	m.total.WithLabelValues(string(o)).Inc()
+	if o == hub.QueryOK {
+		m.seconds.Observe(took.Seconds())
+	}
 }
 
 // indexCollector reads the query index once for each scrape, so that the numbers

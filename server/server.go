@@ -37,10 +37,11 @@ type Server struct {
 	Certificates
 	HTTPS, MQTT, MQTTPlain, Admin Endpoint
 
-	log   *slog.Logger
-	names []string
-	store store.Store
-	work  gate // requests and WebSockets under way
+	log     *slog.Logger
+	names   []string
+	store   store.Store
+	queries *queryMetrics
+	work    gate // requests and WebSockets under way
 }
 
 // Open validates c, makes what is missing (certificates, policies with keys)
@@ -51,7 +52,7 @@ func Open(ctx context.Context, c Config) (_ *Server, err error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{log: c.Log, names: c.names()}
+	s := &Server{log: c.Log, names: c.names(), queries: newQueryMetrics()}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
@@ -63,7 +64,7 @@ func Open(ctx context.Context, c Config) (_ *Server, err error) {
 	if s.store, err = openStore(c.Data, s.log); err != nil {
 		return nil, err
 	}
-	if s.Hub, err = hub.Open(ctx, hub.Config{Store: s.store, Log: s.log}); err != nil {
+	if s.Hub, err = hub.Open(ctx, hub.Config{Store: s.store, Log: s.log, ObserveQuery: s.queries.observe}); err != nil {
 		return nil, err
 	}
 	if s.Certificates, err = openCertificates(c.Certificates, s.names, time.Now()); err != nil {
@@ -124,7 +125,7 @@ func (s *Server) Run(ctx context.Context) error {
 		Log:       s.log,
 		Websocket: s.tunnel(ctx, devices),
 	})), s.log)
-	care := newHTTPServer(s.counted(admin{s.Hub.IndexStats, s.store}.handler()), s.log)
+	care := newHTTPServer(s.counted(admin{s.Hub.IndexStats, s.queries, s.store}.handler()), s.log)
 	care.limit = maxAdminConnections
 
 	var running sync.WaitGroup
