@@ -3,7 +3,6 @@ package hub
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -148,7 +147,8 @@ func (h *Hub) setUpdate(u *index.Update, part byte, value []byte) error {
 	case partConnection:
 		var r connectionRecord
 		if value != nil {
-			if err := json.Unmarshal(value, &r); err != nil {
+			var err error
+			if r, err = decodeConnection(value); err != nil {
 				return err
 			}
 		}

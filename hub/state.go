@@ -3,7 +3,6 @@ package hub
 import (
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/hubtwin/hubtwin/device"
 	"github.com/hubtwin/hubtwin/store"
@@ -36,15 +35,6 @@ func (s *state) footprint() int {
 
 func (s *state) registered() bool { return s.identity != nil }
 
-// connectionRecord is what is kept of an identity's connection.
-type connectionRecord struct {
-	Connected bool      `json:"connected"`
-	Epoch     uint64    `json:"epoch"` // of the run of the hub that wrote it
-	Since     time.Time `json:"since"` // when Connected last changed
-	Activity  time.Time `json:"activity"`
-	ModelID   string    `json:"modelId,omitempty"`
-}
-
 // Subscription is a topic filter that a device subscribed to, kept until it
 // unsubscribes, connects with a clean session, or is deleted (device sheet,
 // rule R1).
@@ -58,8 +48,10 @@ func (s *state) setPart(part byte, r store.Record) (err error) {
 	i := -1
 	switch part {
 	case partConnection:
-		i, s.connection = 0, new(connectionRecord)
-		err = json.Unmarshal(r.Value, s.connection)
+		var c connectionRecord
+		i = 0
+		c, err = decodeConnection(r.Value)
+		s.connection = &c
 	case partIdentity:
 		var id device.Identity
 		i = 1
@@ -86,7 +78,7 @@ func (s *state) setPart(part byte, r store.Record) (err error) {
 func (s *state) part(i int) ([]byte, error) {
 	switch {
 	case i == 0 && s.connection != nil:
-		return json.Marshal(s.connection)
+		return s.connection.append(nil), nil
 	case i == 1 && s.identity != nil:
 		return device.Encode(nil, *s.identity), nil
 	case i == 2 && s.subscriptions != nil:
