@@ -22,6 +22,9 @@ type Snapshot struct {
 	// Budget bounds what a query may use up.
 	Budget Budget
 
+	worked time.Time      // since when there was no pause
+	seen   store.Position // at the last pause
+
 	x        *Index
 	epoch    uint64
 	position store.Position
@@ -36,7 +39,8 @@ type Snapshot struct {
 type Budget struct {
 	Until     time.Time
 	Documents int // that are looked at
-	// Polite lets others go first again and again, which takes a little longer.
+	// Polite lets others go first again and again. While commits come in, it
+	// leaves them half of the time.
 	Polite bool
 	// More is asked once the budget is used up: it may give another one, with
 	// which the query goes on. Nil gives none.
@@ -159,9 +163,31 @@ func (s *Snapshot) check(ctx context.Context) error {
 		*b = more
 	}
 	if b.Polite {
-		runtime.Gosched()
+		s.pause()
 	}
 	return nil
+}
+
+// turn is how long a polite query works, and then pauses.
+const turn = time.Millisecond
+
+// pause lets others go first.
+func (s *Snapshot) pause() {
+	runtime.Gosched()
+	if time.Since(s.worked) < turn {
+		return
+	}
+	if at := s.x.newest(); at != s.seen {
+		s.seen = at
+		time.Sleep(turn)
+	}
+	s.worked = time.Now()
+}
+
+func (x *Index) newest() store.Position {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.position
 }
 
 // checkEvery is how many documents are decoded between two checks.
