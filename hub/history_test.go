@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,50 +46,48 @@ func (y *history) settle(t *rapid.T) {
 	}
 }
 
-// step makes one change, or is refused.
-func (y *history) step(t *rapid.T) error {
-	ctx := context.Background()
-	id := fleet.DeviceID(t)
-	switch rapid.IntRange(0, 13).Draw(t, "step") {
-	default:
-		return y.put(t, id)
-	case 4:
-		return y.h.DeleteIdentity(ctx, owner, id, hub.Any)
-	case 5, 6:
-		p, err := twin.ParsePatch([]byte(`{"tags":`+fleet.Patch(t)+`,"properties":{"desired":`+fleet.Patch(t)+`}}`), twin.Rules{})
-		if err != nil {
-			return err
-		}
-		_, err = y.h.UpdateTwin(ctx, owner, id, p, "")
-		return err
-	case 7:
-		r, err := twin.ParseReplacement([]byte(`{"tags":`+fleet.Section(t)+`,"properties":{"desired":`+fleet.Section(t)+`}}`), twin.Rules{})
-		if err != nil {
-			return err
-		}
-		_, err = y.h.ReplaceTwin(ctx, owner, id, r, "")
-		return err
-	case 8, 9:
-		return y.connect(t, id)
-	case 10, 11:
-		return y.report(t, id)
-	case 12:
-		if c := y.connections[id]; c != nil {
-			delete(y.connections, id)
-			c.Close()
-		}
-		return nil
-	case 13:
+// steps are what may happen. Each makes one change, or is refused.
+var steps = []func(y *history, t *rapid.T) error{
+	func(y *history, t *rapid.T) error { return y.put(t, fleet.DeviceID(t)) },
+	func(y *history, t *rapid.T) error {
+		return y.h.DeleteIdentity(context.Background(), owner, fleet.DeviceID(t), hub.Any)
+	},
+	(*history).merge, (*history).merge, (*history).replace,
+	(*history).connect, (*history).connect, (*history).connect,
+	(*history).report, (*history).report, (*history).report,
+	(*history).disconnect,
+	func(y *history, t *rapid.T) error {
 		y.h.Close() // as if it had died: devices are still connected
 		y.open(t)
 		return nil
+	},
+}
+
+func (y *history) merge(t *rapid.T) error {
+	p, err := twin.ParsePatch([]byte(`{"tags":`+fleet.Patch(t)+`,"properties":{"desired":`+fleet.Patch(t)+`}}`), twin.Rules{})
+	if err != nil {
+		return err
 	}
+	_, err = y.h.UpdateTwin(context.Background(), owner, fleet.DeviceID(t), p, "")
+	return err
+}
+
+func (y *history) replace(t *rapid.T) error {
+	r, err := twin.ParseReplacement([]byte(`{"tags":`+fleet.Section(t)+`,"properties":{"desired":`+fleet.Section(t)+`}}`), twin.Rules{})
+	if err != nil {
+		return err
+	}
+	_, err = y.h.ReplaceTwin(context.Background(), owner, fleet.DeviceID(t), r, "")
+	return err
 }
 
 // put registers id, or gives it other settings.
 func (y *history) put(t *rapid.T, id device.ID) error {
 	ctx := context.Background()
 	want, condition := *fleet.Identity(t, id), hub.Condition("")
+	if rapid.Bool().Draw(t, "enable") {
+		want.Status = device.Enabled
+	}
 	old, err := y.h.Identity(ctx, owner, id)
 	if err == nil {
 		condition = hub.Any
@@ -97,7 +98,8 @@ func (y *history) put(t *rapid.T, id device.ID) error {
 	return err
 }
 
-func (y *history) connect(t *rapid.T, id device.ID) error {
+func (y *history) connect(t *rapid.T) error {
+	id := fleet.DeviceID(t)
 	d, err := y.h.Identity(context.Background(), owner, id)
 	if err != nil {
 		return err
@@ -111,9 +113,18 @@ func (y *history) connect(t *rapid.T, id device.ID) error {
 	return err
 }
 
-// report changes what a device reports, if it is connected, and its activity.
-func (y *history) report(t *rapid.T, id device.ID) error {
-	c := y.connections[id]
+// connected draws one of those that are connected, or gives nil.
+func (y *history) connected(t *rapid.T) *hub.Connection {
+	if len(y.connections) == 0 {
+		return nil
+	}
+	ids := slices.SortedFunc(maps.Keys(y.connections), func(a, b device.ID) int { return strings.Compare(a.Device, b.Device) })
+	return y.connections[rapid.SampledFrom(ids).Draw(t, "connected")]
+}
+
+// report changes what a device reports, and its activity.
+func (y *history) report(t *rapid.T) error {
+	c := y.connected(t)
 	if c == nil {
 		return nil
 	}
@@ -121,6 +132,14 @@ func (y *history) report(t *rapid.T, id device.ID) error {
 	errs := make(chan error, 1)
 	c.Report([]byte(fleet.Patch(t)), twin.Rules{}, hub.AnyVersion, func(_ int64, err error) { errs <- err })
 	return <-errs
+}
+
+func (y *history) disconnect(t *rapid.T) error {
+	if c := y.connected(t); c != nil {
+		maps.DeleteFunc(y.connections, func(_ device.ID, other *hub.Connection) bool { return c == other })
+		c.Close()
+	}
+	return nil
 }
 
 // compare asks one query of the hub and of a walk over its store, page by page.
@@ -172,7 +191,7 @@ func TestQueriesAreThoseOfTheStore(t *testing.T) {
 		}
 		for range rapid.IntRange(1, 4).Draw(t, "rounds") {
 			for range rapid.IntRange(5, 40).Draw(t, "steps") {
-				switch err := y.step(t); {
+				switch err := rapid.SampledFrom(steps).Draw(t, "step")(y, t); {
 				case err == nil:
 					done++
 				case fault.Of(err).Code.Status() < 500:

@@ -74,6 +74,54 @@ func (v loadingView) Scan(start, end []byte) iter.Seq2[store.Entry, error] {
 	}
 }
 
+// TestRestart: the index of a new run shows what the old one has left, of
+// thousands, and pages go on where they were.
+func TestRestart(t *testing.T) {
+	m := memory.New()
+	defer m.Close()
+	const text = "SELECT deviceId, tags.list FROM devices WHERE connectionState = 'Disconnected'"
+	var before hub.QueryPage
+	aside(t, m, func(h *hub.Hub) {
+		registerMany(t, h, 3000)
+		d, err := h.Identity(t.Context(), owner, device.ID{Device: "s1234"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := h.Connect(t.Context(), principal(d.Identity), straggler{}, false, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Touch(time.Now().Add(100 * time.Hour))
+		if got := ask(t, h, "SELECT deviceId FROM devices WHERE lastActivityTime > '%s'", time.Now().Add(time.Hour).UTC().Format(time.RFC3339)); got != `{"deviceId":"s1234"}` {
+			t.Errorf("active in future: %q", got)
+		}
+		if before, err = h.Query(t.Context(), owner, text, 700, ""); err != nil {
+			t.Fatal(err)
+		}
+	}) // which dies with the device connected
+	h := open(t, m)
+	rows := before.Rows
+	for token := before.Continuation; token != ""; {
+		page, err := h.Query(t.Context(), owner, text, 700, token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, token = append(rows, page.Rows...), page.Continuation
+	}
+	if len(rows) != 3000 {
+		t.Errorf("%d rows", len(rows))
+	}
+	for k, row := range rows {
+		if want := fmt.Sprintf(`{"deviceId":"s%04d","list":[%d,%d]}`, k, k%100, k); string(row) != want {
+			t.Fatalf("row %d is %s, want %s", k, row, want)
+		}
+	}
+	got, want := wholeFleet(t, h)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("index and store (-store +index):\n%s", diff)
+	}
+}
+
 // aside runs f on the devices of a hub that ends before the test goes on.
 func aside(t *testing.T, s store.Store, f func(h *hub.Hub)) {
 	t.Helper()
