@@ -47,6 +47,15 @@ func (x *Index) Check() error {
 				}
 			}
 		}
+		indexed := 0
+		for _, p := range c.paths.numbers[c.paths.own:] {
+			if p != nil {
+				indexed++
+			}
+		}
+		if indexed != c.paths.indexed {
+			return fmt.Errorf("%d paths with columns, counted as %d", indexed, c.paths.indexed)
+		}
 		if rows != c.rows {
 			return fmt.Errorf("%d rows, counted as %d", rows, c.rows)
 		}

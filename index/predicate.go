@@ -553,9 +553,7 @@ func (t *stringTest) bytesIn(shared string) stringBytes {
 		switch {
 		case strings.HasPrefix(t.text, shared):
 			return stringBytes{form: isOrdered, op: t.op, some: someOf(t.text[n:])}
-		case strings.HasPrefix(shared, t.text): // so the strings are longer
-			return stringBytes{form: same, all: ordered(t.op, 1)}
-		default:
+		default: // what all begin with decides
 			return stringBytes{form: same, all: ordered(t.op, cmp.Compare(shared, t.text))}
 		}
 	case begins:

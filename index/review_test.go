@@ -64,6 +64,36 @@ func TestDocumentsGo(t *testing.T) {
 	runtime.KeepAlive(x)
 }
 
+// Nor do the values that Load has seen.
+func TestLoadedDocumentsGo(t *testing.T) {
+	x := index.New(index.Config{})
+	long := strings.Repeat("x", 3500)
+	const devices = 600
+	tags := func(i int, long string) map[string]any {
+		return map[string]any{"long": long, "also": long, "few": i / 30, "text": fmt.Sprint("t", i)}
+	}
+	n := held(func() {
+		err := x.Load(t.Context(), 0, func(yield func(index.Row, error) bool) {
+			for i := range devices {
+				if !yield(rowOf(update(t, 0, fmt.Sprintf("d%03d", i), tags(i, long))), nil) {
+					return
+				}
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range devices {
+			at := store.Position(i + 1)
+			x.Apply(at, []index.Update{update(t, at, fmt.Sprintf("d%03d", i), tags(i, ""))})
+		}
+	})
+	if n > 2<<20 {
+		t.Errorf("%d bytes are still in use for %d small twins", n, devices)
+	}
+	runtime.KeepAlive(x)
+}
+
 // Long values that have gone are not kept either.
 func TestTextsGo(t *testing.T) {
 	x := ready(t, index.Config{})

@@ -57,7 +57,7 @@ func (x *Index) Snapshot() *Snapshot {
 	s := &Snapshot{x: x, epoch: x.epoch, position: x.position}
 	for i := range x.collections {
 		c := &x.collections[i]
-		s.chunks[i], s.rows[i] = c.chunks[:len(c.chunks):len(c.chunks)], c.rows
+		s.chunks[i], s.rows[i] = c.chunks, c.rows
 	}
 	x.snapshots = append(x.snapshots, x.epoch)
 	x.epoch++

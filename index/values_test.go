@@ -1,6 +1,7 @@
 package index_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -38,7 +39,11 @@ func drawValue(t *rapid.T, begin string) string {
 	case 1, 2:
 		return rapid.SampledFrom([]string{"0", "-0", "1", "1.0", "-1", "2.5", "1e400", "-1e400", "7e-3"}).Draw(t, "number")
 	default:
-		return quoteJSON(drawText(t, begin))
+		text := quoteJSON(drawText(t, begin))
+		if rapid.IntRange(0, 5).Draw(t, "escape") == 0 {
+			text = strings.ReplaceAll(text, "a", `\u0061`)
+		}
+		return text
 	}
 }
 
@@ -54,7 +59,14 @@ type valueRows struct {
 	at   store.Position
 }
 
-func (r *valueRows) set(t *rapid.T, id, tags string) {
+// fataler is a test, or a check of rapid's.
+type fataler interface {
+	Fatal(...any)
+	Fatalf(string, ...any)
+	Context() context.Context
+}
+
+func (r *valueRows) set(t fataler, id, tags string) {
 	key := device.ID{Device: id}
 	d := r.docs[id]
 	u := index.Update{ID: key}
@@ -140,7 +152,7 @@ func TestValuesAgainstStraight(t *testing.T) {
 	}
 }
 
-func (r *valueRows) check(t *rapid.T, s *index.Snapshot, where string) {
+func (r *valueRows) check(t fataler, s *index.Snapshot, where string) {
 	q, err := query.Parse("SELECT * FROM devices WHERE " + where)
 	if err != nil {
 		t.Fatal(err)
@@ -230,5 +242,183 @@ func TestLongTextsSpread(t *testing.T) {
 	}
 	if n := x.Stats().ColumnBytes; n > 50_000 {
 		t.Errorf("%d bytes for 100 rows", n)
+	}
+}
+
+// An object of many members may come back in any order.
+func TestManyMembersInAnyOrder(t *testing.T) {
+	const members = 400
+	r := &valueRows{x: ready(t, index.Config{}), docs: map[string]*document.Document{}}
+	object := func(value func(i int) any, order func(i int) int) string {
+		var parts []string
+		for i := range members {
+			if n := order(i); value(n) != nil {
+				parts = append(parts, fmt.Sprintf(`"k%d":%v`, n, value(n)))
+			}
+		}
+		return "{" + strings.Join(parts, ",") + "}"
+	}
+	states := []func(i int) any{
+		func(i int) any { return i },
+		func(i int) any { return i },
+		func(i int) any {
+			if i%3 == 0 {
+				return nil
+			}
+			return i % 7
+		},
+		func(i int) any {
+			if i%5 == 0 {
+				return nil
+			}
+			return i % 7
+		},
+	}
+	for at, value := range states {
+		step := []int{1, members - 1, 7, 3}[at] // each has no divisor in common with members
+		r.set(t, "d", object(value, func(i int) int { return i * step % members }))
+		s := r.x.Snapshot()
+		for i := range members {
+			r.check(t, s, fmt.Sprintf("tags.k%d = %v", i, i))
+			r.check(t, s, fmt.Sprintf("tags.k%d = %v", i, i%7))
+			r.check(t, s, fmt.Sprintf("NOT IS_DEFINED(tags.k%d)", i))
+		}
+		s.Close()
+	}
+}
+
+// A commit that comes again changes nothing.
+func TestCommitAgain(t *testing.T) {
+	x := ready(t, index.Config{})
+	first, second := update(t, 1, "d", map[string]any{"a": 1}), update(t, 2, "d", map[string]any{"a": 2})
+	for _, c := range [][]index.Update{{first}, {first, second}, {first}} {
+		if err := x.Apply(c[len(c)-1].Position, c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	decodedOf(t, x, "SELECT * FROM devices WHERE tags.a = 2", 1)
+	if at := x.Stats().Position; at != 2 {
+		t.Errorf("the index is at %d", at)
+	}
+}
+
+// What is not registered has no document, whatever a commit says of it.
+func TestNotRegistered(t *testing.T) {
+	x := ready(t, index.Config{})
+	whole := update(t, 1, "d", map[string]any{})
+	for _, u := range []index.Update{
+		{ID: whole.ID, Identity: whole.Identity},
+		{ID: whole.ID, Twin: whole.Twin},
+		{ID: whole.ID, Connection: &document.Connection{Connected: true}},
+		{ID: whole.ID, Deleted: true, Connection: &document.Connection{}},
+	} {
+		u.Position = store.Position(x.Stats().Position + 1)
+		if err := x.Apply(u.Position, []index.Update{u}); err != nil {
+			t.Error(err)
+		}
+	}
+	if s := x.Stats(); s.Devices != 0 || s.DocumentBytes != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// After Load, the index is where the commits are of which it was told.
+func TestPositionAfterLoad(t *testing.T) {
+	for _, told := range []store.Position{1, 3, 5} {
+		x := index.New(index.Config{})
+		x.Apply(told, []index.Update{update(t, told, "d", map[string]any{})})
+		if err := x.Load(t.Context(), 3, func(func(index.Row, error) bool) {}); err != nil {
+			t.Fatal(err)
+		}
+		s := x.Stats()
+		if s.Position != uint64(max(told, 3)) || s.Devices == 1 != (told > 3) {
+			t.Errorf("told of commit %d: %+v", told, s)
+		}
+	}
+}
+
+// Ids compare as strings, also with what no id has.
+func TestKeysAndStrangeStrings(t *testing.T) {
+	x := ready(t, index.Config{})
+	for at, module := range []string{"a", "m", "z"} {
+		u := update(t, store.Position(at+1), "d", map[string]any{})
+		u.ID.Module, u.Identity.ID.Module = module, module
+		x.Apply(u.Position, []index.Update{u})
+	}
+	for where, rows := range map[string]int{
+		`deviceId < 'd\u0000m'`: 3, `deviceId > 'd\u0000m'`: 0, `deviceId = 'd\u0000m'`: 0, `deviceId != 'd\u0000m'`: 3,
+		`deviceId <= 'd\u0001'`: 3, `deviceId IN ['d\u0000m', 'd\u0001']`: 0, `STARTSWITH(deviceId, 'd\u0000')`: 0, `STARTSWITH(deviceId, '')`: 3,
+		`deviceId >= ''`: 3, `deviceId < ''`: 0, `deviceId = 'd'`: 3, `deviceId > 'c'`: 3,
+	} {
+		if n := plan(t, x, "SELECT * FROM devices.modules WHERE "+where).Rows; n != rows {
+			t.Errorf("%s gives %d rows, want %d", where, n, rows)
+		}
+	}
+}
+
+// A snapshot keeps its keys when its chunk is joined with the next one and grows.
+func TestSnapshotOfJoinedChunks(t *testing.T) {
+	index.SetBounds(t, 8, 4)
+	x := ready(t, index.Config{})
+	at := store.Position(0)
+	apply := func(u index.Update) {
+		at++
+		u.Position = at
+		if err := x.Apply(at, []index.Update{u}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	remove := func(ids ...string) {
+		for _, id := range ids {
+			apply(index.Update{ID: device.ID{Device: id}, Deleted: true})
+		}
+	}
+	for _, id := range strings.Split("b c d e f g h i j k l", " ") {
+		apply(update(t, 0, id, map[string]any{}))
+	}
+	remove("d", "e", "f", "g", "h", "i")
+	s := x.Snapshot()
+	defer s.Close()
+	remove("l") // b and c join j and k
+	apply(update(t, 0, "a", map[string]any{}))
+	page, err := parse(t, "SELECT deviceId FROM devices").Run(t.Context(), s, 0, nil)
+	if err != nil || fmt.Sprintf("%s", page.Rows) != `[{"deviceId":"b"} {"deviceId":"c"} {"deviceId":"j"} {"deviceId":"k"} {"deviceId":"l"}]` {
+		t.Errorf("%s, %v", page.Rows, err)
+	}
+	if err := x.Check(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A query goes on with the columns that it began with, when their path loses
+// them.
+func TestColumnsGoDuringQuery(t *testing.T) {
+	index.SetBounds(t, 16, 4)
+	x := ready(t, index.Config{MaxBytes: 200_000})
+	at := store.Position(0)
+	for i := range 200 {
+		at++
+		x.Apply(at, []index.Update{update(t, at, fmt.Sprintf("d%03d", i), map[string]any{"a": i})})
+	}
+	s := x.Snapshot()
+	defer s.Close()
+	rows := 0
+	for _, err := range s.Documents(t.Context(), parse(t, "SELECT * FROM devices WHERE tags.a >= 0"), "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rows++; rows > 1 {
+			continue
+		}
+		for i := range 2000 {
+			at++
+			x.Apply(at, []index.Update{update(t, at, fmt.Sprintf("e%04d", i), map[string]any{"a": i, fmt.Sprint("b", i%50): i})})
+		}
+		if x.Stats().PathsRefused == 0 {
+			t.Fatal("no path has lost its columns")
+		}
+	}
+	if rows != 200 {
+		t.Errorf("%d rows of 200", rows)
 	}
 }
