@@ -24,10 +24,19 @@ func (s *Snapshot) Explain(ctx context.Context, q *query.Query) (Plan, error) {
 	p := Plan{Position: uint64(s.position), Steps: []Step{}}
 	terms := s.terms(q.Where)
 	for _, k := range chunks {
+		p.Documents += len(k.keys)
+	}
+	if e := terms; len(e) > 0 {
+		all := make([]condition, len(e))
+		for i := range e {
+			all[i] = e[i].condition
+		}
+		chunks = worth(chunks, &conjunction{all})
+	}
+	for _, k := range chunks {
 		if err := s.check(ctx); err != nil {
 			return Plan{}, err
 		}
-		p.Documents += len(k.keys)
 		left := firstRows(len(k.keys))
 		for i := range terms {
 			if err := s.narrow(ctx, &terms[i], k, &left); err != nil {

@@ -16,7 +16,7 @@ func (s *Snapshot) Group(ctx context.Context, q *query.Query, gs *query.Groups) 
 	c := s.compile(q.Where)
 	g := newGrouper(s, q, gs)
 	var o outcome
-	for _, k := range chunks {
+	for _, k := range worth(chunks, c) {
 		if err := s.check(ctx); err != nil {
 			return err
 		}
@@ -37,7 +37,7 @@ func (s *Snapshot) Count(ctx context.Context, q *query.Query) (n int64, err erro
 	chunks := s.collection(q)
 	c := s.compile(q.Where)
 	var o outcome
-	for _, k := range chunks {
+	for _, k := range worth(chunks, c) {
 		if err := s.check(ctx); err != nil {
 			return 0, err
 		}

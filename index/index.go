@@ -37,7 +37,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -203,13 +202,7 @@ func (x *Index) apply(u *Update) error {
 }
 
 // place is the chunk in which key is, or would be.
-func (c *collection) place(key string) int {
-	at, there := slices.BinarySearchFunc(c.chunks, key, func(k *chunk, key string) int { return strings.Compare(k.keys[0], key) })
-	if !there && at > 0 {
-		at--
-	}
-	return at
-}
+func (c *collection) place(key string) int { return chunkOf(c.chunks, key) }
 
 // ownChunks makes the list of chunks the writer's.
 func (x *Index) ownChunks(c *collection, w *writer) {

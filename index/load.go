@@ -89,9 +89,6 @@ func (x *Index) Load(ctx context.Context, at store.Position, rows iter.Seq2[Row,
 	return x.err
 }
 
-// Rows says how many twins Load has met so far.
-func (x *Index) Rows() int { return x.Stats().Devices }
-
 // builder makes chunks on all processors. A chunk needs nothing of its
 // neighbours, so each is one worker's.
 type builder struct {

@@ -133,6 +133,7 @@ type keyPredicate struct {
 	expr query.Expr
 	used deciders
 	rows func(k *chunk, o *outcome, all *mask) // nil: evaluate for each row
+	ids  []string                              // in order; it is true for no others. nil: it may be
 }
 
 func newKeyPredicate(e query.Expr) *keyPredicate {
@@ -144,10 +145,17 @@ func newKeyPredicate(e query.Expr) *keyPredicate {
 	case *query.Compare:
 		if op, literal, ok := againstLiteral(e); ok && literal.Kind == query.String {
 			p.rows = func(k *chunk, o *outcome, all *mask) { compareKeys(k, op, literal.Text, o, all) }
+			if op == query.Equal {
+				p.ids = []string{literal.Text}
+			}
 		}
 	case *query.In:
 		if _, ok := e.X.(query.Path); ok {
-			p.rows = newKeyList(e).decide
+			list := newKeyList(e)
+			p.rows = list.decide
+			if !e.Not {
+				p.ids = list.ids
+			}
 		}
 	case *query.Call:
 		if _, ok := e.Args[0].(query.Path); !ok || e.Function != query.StartsWith {
@@ -161,6 +169,50 @@ func newKeyPredicate(e query.Expr) *keyPredicate {
 		}
 	}
 	return p
+}
+
+// worth leaves only those chunks that may have rows for which c is true: a query
+// for some devices looks at their chunks, not at all.
+func worth(chunks []*chunk, c condition) []*chunk {
+	ids := idsOf(c)
+	if ids == nil {
+		return chunks
+	}
+	var some []*chunk
+	next := 0
+	for _, id := range ids {
+		from, to := max(next, chunkOf(chunks, id+"\x00")), chunkOf(chunks, id+"\x01")
+		for i := from; i <= to && i < len(chunks); i++ {
+			some = append(some, chunks[i])
+			next = i + 1
+		}
+	}
+	return some
+}
+
+// idsOf lists the only device ids for which c can be true, nil if it does not
+// say.
+func idsOf(c condition) []string {
+	switch c := c.(type) {
+	case *keyPredicate:
+		return c.ids
+	case *conjunction:
+		for _, term := range c.terms {
+			if ids := idsOf(term); ids != nil {
+				return ids
+			}
+		}
+	}
+	return nil
+}
+
+// chunkOf is the chunk in which key is, or would be.
+func chunkOf(chunks []*chunk, key string) int {
+	at, there := slices.BinarySearchFunc(chunks, key, func(k *chunk, key string) int { return strings.Compare(k.keys[0], key) })
+	if !there && at > 0 {
+		at--
+	}
+	return at
 }
 
 // comparable tells whether the strings in e compare with keys as with the device

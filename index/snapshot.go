@@ -104,7 +104,7 @@ func (s *Snapshot) Documents(ctx context.Context, q *query.Query, after string) 
 		chunks := s.collection(q)
 		c := s.compile(q.Where)
 		var o outcome
-		for _, k := range behind(chunks, after) {
+		for _, k := range behind(worth(chunks, c), after) {
 			want := k.behind(after)
 			c.decide(k, &want, false, &o)
 			if err := s.check(ctx); err != nil {
