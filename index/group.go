@@ -57,22 +57,24 @@ type grouper struct {
 	q  *query.Query
 	gs *query.Groups
 
-	by      []place // of the GROUP BY paths
-	items   []place // of the paths of aggregates
-	counts  bool    // the aggregates are COUNT() only
-	byTexts map[string]*query.Group
+	by      []place                    // of the GROUP BY paths
+	items   []place                    // of the paths of aggregates
+	counts  bool                       // the aggregates are COUNT() only
+	byTexts map[[2]string]*query.Group // where there are one or two paths
 
 	values  []string
-	columns []*column               // of by, in the chunk at hand
-	codes   [][maxRows]uint8        // of by
-	few     [maxValues]*query.Group // by the code, where there is one path
-	groups  map[uint64]*query.Group // by the codes, where there are several
-	cells   [][]cell                // of items
+	columns []*column                     // of by, in the chunk at hand
+	codes   [][maxRows]uint8              // of by
+	few     [maxValues]*query.Group       // by the code, where there is one path
+	groups  map[uint64]*query.Group       // by the codes, where there are several
+	cells   [][]cell                      // of items
+	pairs   [maxValues * maxValues]uint16 // rows with each pair of codes; zero between chunks
+	met     []int                         // a row for each pair
 }
 
 func newGrouper(s *Snapshot, q *query.Query, gs *query.Groups) *grouper {
 	g := &grouper{
-		s: s, q: q, gs: gs, counts: true, byTexts: map[string]*query.Group{},
+		s: s, q: q, gs: gs, counts: true, byTexts: map[[2]string]*query.Group{},
 		values: make([]string, len(q.GroupBy)), columns: make([]*column, len(q.GroupBy)),
 		codes:  make([][maxRows]uint8, len(q.GroupBy)),
 		groups: map[uint64]*query.Group{}, cells: make([][]cell, len(q.Items)),
@@ -111,6 +113,9 @@ func (g *grouper) add(ctx context.Context, k *chunk, rows *mask) error {
 		} else {
 			clear(g.codes[i][:])
 		}
+	}
+	if g.counts && len(g.by) == 2 && asks.empty() {
+		return g.countPairs(rows)
 	}
 	for row := range rows.rows {
 		if asks.has(row) {
@@ -239,6 +244,30 @@ func (g *grouper) count(k *chunk, rows *mask) error {
 	return nil
 }
 
+// countPairs adds rows by the pairs of their codes. The pairs come in the order
+// in which they are met.
+func (g *grouper) countPairs(rows *mask) error {
+	g.met = g.met[:0]
+	for row := range rows.rows {
+		n := &g.pairs[g.pair(row)]
+		if *n == 0 {
+			g.met = append(g.met, row)
+		}
+		*n++
+	}
+	for _, row := range g.met {
+		n := &g.pairs[g.pair(row)]
+		g.setValues(row)
+		if err := g.addRows(int(*n)); err != nil {
+			return err
+		}
+		*n = 0
+	}
+	return nil
+}
+
+func (g *grouper) pair(row int) int { return int(g.codes[0][row])*maxValues + int(g.codes[1][row]) }
+
 // spelled tells whether the dictionary may have one value in several texts.
 func (c *column) spelled() bool {
 	for code, v := range c.values {
@@ -267,17 +296,18 @@ const maxKnownTexts = 10_000
 
 // open gives the group of g.values.
 func (g *grouper) open() (*query.Group, error) {
-	if len(g.values) != 1 {
+	if len(g.values) != 1 && len(g.values) != 2 {
 		return g.gs.Group(g.values)
 	}
-	group := g.byTexts[g.values[0]]
+	texts := [2]string{g.values[0], g.values[len(g.values)-1]}
+	group := g.byTexts[texts]
 	if group == nil {
 		var err error
 		if group, err = g.gs.Group(g.values); err != nil {
 			return nil, err
 		}
 		if len(g.byTexts) < maxKnownTexts {
-			g.byTexts[g.values[0]] = group
+			g.byTexts[texts] = group
 		}
 	}
 	return group, nil
@@ -306,13 +336,17 @@ func (g *grouper) group(row int) (group *query.Group, err error) {
 
 // openFor gives the group of a row.
 func (g *grouper) openFor(row int) (*query.Group, error) {
+	g.setValues(row)
+	return g.open()
+}
+
+func (g *grouper) setValues(row int) {
 	for i, c := range g.columns {
 		g.values[i] = ""
 		if c != nil {
 			g.values[i] = c.values[g.codes[i][row]].text
 		}
 	}
-	return g.open()
 }
 
 // aggregate counts a row in its group.
