@@ -59,9 +59,7 @@ const (
 // dictionaryValues is the most values of a dictionary; tests make it smaller.
 var dictionaryValues = maxValues
 
-// newColumn is a column of n rows without values.
-//
-// There is room for some values.
+// newColumn is a column of n rows without values, with room for some.
 func newColumn(epoch uint64, n, room int) *column {
 	return &column{
 		epoch: epoch, values: make([]value, 1, room), hashes: make([]uint32, 1, room),
@@ -465,6 +463,19 @@ func (c *column) rowsOf(s codes, out *mask) {
 			out.or(&one)
 		}
 	}
+}
+
+// rowsWhere gives the rows whose values are such. Bits beyond the last row may be
+// anything.
+func (c *column) rowsWhere(such func(*value) bool) (m mask) {
+	var set codes
+	for code := range c.values {
+		if such(&c.values[code]) {
+			set.add(code)
+		}
+	}
+	c.rowsOf(set, &m)
+	return m
 }
 
 // others is the complement of s.

@@ -13,17 +13,6 @@ type outcome struct{ yes, no, ask mask }
 
 func (o *outcome) reset() { *o = outcome{} }
 
-// all puts every wanted row under one truth.
-func (o *outcome) all(t query.Truth, want *mask) {
-	o.reset()
-	switch t {
-	case query.True:
-		o.yes = *want
-	case query.False:
-		o.no = *want
-	}
-}
-
 // narrow leaves only wanted rows.
 func (o *outcome) narrow(want *mask) {
 	o.yes.and(want)
@@ -90,9 +79,12 @@ func (s *Snapshot) compileAll(terms []query.Expr) []condition {
 // constant is a condition without paths.
 type constant query.Truth
 
-func (c constant) decide(_ *chunk, want *mask, _ bool, o *outcome) { o.all(query.Truth(c), want) }
-func (c constant) cost() int                                       { return costKeys }
-func (c constant) on() deciders                                    { return 0 }
+func (c constant) decide(_ *chunk, want *mask, _ bool, o *outcome) {
+	o.reset()
+	o.putAll(decided(query.Truth(c)), want)
+}
+func (c constant) cost() int    { return costKeys }
+func (c constant) on() deciders { return 0 }
 
 // documents is a condition that only documents can decide.
 type documents struct{ used deciders }

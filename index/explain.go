@@ -75,15 +75,9 @@ func (s *Snapshot) terms(e query.Expr) []explained {
 func (s *Snapshot) narrow(ctx context.Context, t *explained, k *chunk, left *mask) error {
 	var o outcome
 	t.condition.decide(k, left, false, &o)
-	for row := range o.ask.rows {
-		t.asked = true
-		d, err := s.look(ctx, k, row)
-		if err != nil {
-			return err
-		}
-		if query.Matches(t.expr, d) == query.True {
-			o.yes.add(row)
-		}
+	t.asked = t.asked || !o.ask.empty()
+	if err := s.settle(ctx, t.expr, k, &o); err != nil {
+		return err
 	}
 	*left = o.yes
 	t.step.Rows += left.count()

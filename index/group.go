@@ -12,43 +12,22 @@ import (
 // Group adds the documents that satisfy q.Where to gs. It counts by columns where
 // it can, and adds the rest document by document.
 func (s *Snapshot) Group(ctx context.Context, q *query.Query, gs *query.Groups) error {
-	chunks := s.collection(q)
-	c := s.compile(q.Where)
-	g := newGrouper(s, q, gs)
-	var o outcome
-	for _, k := range worth(chunks, c) {
-		if err := s.check(ctx); err != nil {
-			return err
+	var g *grouper
+	return s.each(ctx, q, func(k *chunk, rows *mask) error {
+		if g == nil {
+			g = newGrouper(s, q, gs)
 		}
-		want := firstRows(len(k.keys))
-		c.decide(k, &want, false, &o)
-		if err := s.settle(ctx, q, k, &o); err != nil {
-			return err
-		}
-		if err := g.add(ctx, k, &o.yes); err != nil {
-			return err
-		}
-	}
-	return nil
+		return g.add(ctx, k, rows)
+	})
 }
 
 // Count counts the documents that satisfy q.Where.
 func (s *Snapshot) Count(ctx context.Context, q *query.Query) (n int64, err error) {
-	chunks := s.collection(q)
-	c := s.compile(q.Where)
-	var o outcome
-	for _, k := range worth(chunks, c) {
-		if err := s.check(ctx); err != nil {
-			return 0, err
-		}
-		want := firstRows(len(k.keys))
-		c.decide(k, &want, false, &o)
-		if err := s.settle(ctx, q, k, &o); err != nil {
-			return 0, err
-		}
-		n += int64(o.yes.count())
-	}
-	return n, nil
+	err = s.each(ctx, q, func(_ *chunk, rows *mask) error {
+		n += int64(rows.count())
+		return nil
+	})
+	return n, err
 }
 
 // grouper adds the rows of one chunk after the other.
@@ -194,15 +173,8 @@ func fill(cells []cell, c cell) {
 
 // insides is the rows with an array or an object, of which the column knows only
 // that.
-func (c *column) insides() (m mask) {
-	var set codes
-	for code := range c.values {
-		if kind := c.values[code].kind; c.counts[code] > 0 && (kind == query.Array || kind == query.Object) {
-			set.add(code)
-		}
-	}
-	c.rowsOf(set, &m)
-	return m
+func (c *column) insides() mask {
+	return c.rowsWhere(func(v *value) bool { return v.kind == query.Array || v.kind == query.Object })
 }
 
 // count adds rows by postings: as many at once as have a value.

@@ -79,15 +79,8 @@ func (p *pair) equal(left, right *column, want *mask, o *outcome) {
 }
 
 // primitives is the rows with a value that = and != are defined for.
-func (c *column) primitives() (m mask) {
-	var set codes
-	for code := range c.values {
-		if c.values[code].cell().primitive() {
-			set.add(code)
-		}
-	}
-	c.rowsOf(set, &m)
-	return m
+func (c *column) primitives() mask {
+	return c.rowsWhere(func(v *value) bool { return v.cell().primitive() })
 }
 
 // equals tells whether two primitive values are the same.

@@ -56,26 +56,11 @@ func pathsIn(e query.Expr) (list []query.Path) {
 		if !ok {
 			return
 		}
-		for _, known := range list {
-			if samePath(known, p) {
-				return
-			}
+		if !slices.ContainsFunc(list, func(known query.Path) bool { return slices.Equal(known, p) }) {
+			list = append(list, p)
 		}
-		list = append(list, p)
 	})
 	return list
-}
-
-func samePath(a, b query.Path) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
 }
 
 // walk visits e and all below it.

@@ -29,7 +29,6 @@ type Snapshot struct {
 	epoch    uint64
 	position store.Position
 	chunks   [2][]*chunk
-	rows     [2]int
 	paths    *paths // of the collection at hand
 	decoder  twin.Decoder
 	document document.Document
@@ -57,7 +56,7 @@ func (x *Index) Snapshot() *Snapshot {
 	s := &Snapshot{x: x, epoch: x.epoch, position: x.position}
 	for i := range x.collections {
 		c := &x.collections[i]
-		s.chunks[i], s.rows[i] = c.chunks, c.rows
+		s.chunks[i] = c.chunks
 	}
 	x.snapshots = append(x.snapshots, x.epoch)
 	x.epoch++
@@ -211,14 +210,35 @@ func (s *Snapshot) look(ctx context.Context, k *chunk, row int) (*document.Docum
 	return &s.document, nil
 }
 
-// settle decides the rows that columns could not.
-func (s *Snapshot) settle(ctx context.Context, q *query.Query, k *chunk, o *outcome) error {
+// each gives f the rows of each chunk that satisfy q.Where, in key order.
+func (s *Snapshot) each(ctx context.Context, q *query.Query, f func(k *chunk, rows *mask) error) error {
+	chunks := s.collection(q)
+	c := s.compile(q.Where)
+	var o outcome
+	for _, k := range worth(chunks, c) {
+		if err := s.check(ctx); err != nil {
+			return err
+		}
+		want := firstRows(len(k.keys))
+		c.decide(k, &want, false, &o)
+		if err := s.settle(ctx, q.Where, k, &o); err != nil {
+			return err
+		}
+		if err := f(k, &o.yes); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle decides the rows of which columns could not tell whether e is true.
+func (s *Snapshot) settle(ctx context.Context, e query.Expr, k *chunk, o *outcome) error {
 	for row := range o.ask.rows {
 		d, err := s.look(ctx, k, row)
 		if err != nil {
 			return err
 		}
-		if query.Matches(q.Where, d) == query.True {
+		if query.Matches(e, d) == query.True {
 			o.yes.add(row)
 		}
 	}

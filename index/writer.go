@@ -46,7 +46,7 @@ type writer struct {
 	read   uint64 // the newest epoch that a snapshot reads
 	copies texts
 	keep   func(text string) string // of the users' values
-	sizes  []int                    // see size
+	sizes  []int                    // see note
 	bytes  int                      // by which columns have grown
 	docs   int                      // by which keys and stored documents have grown
 
@@ -61,22 +61,11 @@ func (w *writer) frozen(epoch uint64) bool { return epoch <= w.read }
 
 // insert puts a new row into k, which has room and is the writer's own.
 func (w *writer) insert(k *chunk, row int, key string) {
-	if w.frozen(k.keysEpoch) {
-		k.keys = append(make([]string, 0, roundUp(len(k.keys))), k.keys...)
-		k.keysEpoch = w.epoch
-	}
-	for n, c := range k.columns {
-		if c == nil {
-			continue
-		}
-		c = w.own(k, n)
-		before := c.size()
-		c.open(row)
-		w.bytes += c.size() - before
-	}
+	w.ownKeys(k)
 	k.keys = slices.Insert(k.keys, row, key)
 	k.docs.insert(w, row)
 	w.docs += len(key) + rowBytes
+	w.changeColumns(k, func(c *column) { c.open(row) })
 }
 
 // rowBytes is what a row costs apart from its key, document and values.
@@ -85,19 +74,30 @@ const rowBytes = 32
 // remove takes a row out of k, which is the writer's own.
 func (w *writer) remove(k *chunk, row int) {
 	w.docs -= len(k.keys[row]) + len(k.docs.at(row)) + rowBytes
-	if w.frozen(k.keysEpoch) {
-		k.keys = append([]string(nil), k.keys...)
-		k.keysEpoch = w.epoch
-	}
+	w.ownKeys(k)
 	k.keys = slices.Delete(k.keys, row, row+1)
 	k.docs.remove(w, row)
+	w.changeColumns(k, func(c *column) { c.close(row) })
+}
+
+// ownKeys makes the keys of k the writer's.
+func (w *writer) ownKeys(k *chunk) {
+	if w.frozen(k.keysEpoch) {
+		k.keys = append(make([]string, 0, roundUp(len(k.keys))), k.keys...)
+		k.keysEpoch = w.epoch
+	}
+}
+
+// changeColumns changes all columns of k, whose keys are those of afterwards, and
+// drops the ones that are empty then.
+func (w *writer) changeColumns(k *chunk, change func(*column)) {
 	for n, c := range k.columns {
 		if c == nil {
 			continue
 		}
 		c = w.own(k, n)
 		before := c.size()
-		c.close(row)
+		change(c)
 		w.bytes += c.size() - before
 		w.dropEmpty(k, n)
 	}
@@ -320,16 +320,7 @@ func (w *writer) split(k *chunk) (*chunk, error) {
 	}
 	k.docs.truncate(w, half)
 	k.keys, k.keysEpoch = slices.Clone(k.keys[:half]), w.epoch
-	for n, c := range k.columns {
-		if c == nil {
-			continue
-		}
-		c = w.own(k, n)
-		before := c.size()
-		c.truncate(half)
-		w.bytes += c.size() - before
-		w.dropEmpty(k, n)
-	}
+	w.changeColumns(k, func(c *column) { c.truncate(half) })
 	return upper, w.restoreFrom(upper, 0)
 }
 
@@ -351,17 +342,11 @@ func (w *writer) join(k, upper *chunk) error {
 	for row := range upper.keys {
 		k.docs.append(w, upper.docs.at(row))
 	}
-	for n, c := range k.columns {
-		if c == nil {
-			continue
-		}
-		c = w.own(k, n)
-		before := c.size()
+	w.changeColumns(k, func(c *column) {
 		for row := from; row < len(k.keys); row++ {
 			c.open(row)
 		}
-		w.bytes += c.size() - before
-	}
+	})
 	w.bytes -= upper.columnBytes()
 	return w.restoreFrom(k, from)
 }
