@@ -167,7 +167,7 @@ func TestMaxBytes(t *testing.T) {
 	decodedOf(t, x, "SELECT * FROM devices WHERE tags.nested.n5.x > 700", 4)
 }
 
-// A path with a million values costs 8 bytes for each row, and long texts no
+// A path with a million values costs 12 bytes for each row, and long texts no
 // more than short ones.
 func TestDistinctValues(t *testing.T) {
 	const rows = 20_000
