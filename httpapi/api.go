@@ -11,8 +11,10 @@ import (
 	"time"
 
 	"github.com/hubtwin/hubtwin/auth"
+	"github.com/hubtwin/hubtwin/device"
 	"github.com/hubtwin/hubtwin/fault"
 	"github.com/hubtwin/hubtwin/hub"
+	"github.com/hubtwin/hubtwin/twin"
 )
 
 // Config is what the API stands on. Only Websocket may be left out.
@@ -75,22 +77,35 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request, path []string, rid s
 			ans, err = nil, fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	who, err := a.Verifier.Service(r.Context(), r.Header.Get("Authorization"), time.Now())
+	// Whoever has no credentials does not learn what there is at a path.
+	e, id, unknown := route(method(r), path)
+	who, err := a.authenticate(r, e, id)
 	if err != nil {
 		return nil, err
 	}
 	parameters := r.URL.Query()
-	rules, err := parseVersion(parameters.Get("api-version"))
-	if err != nil {
-		return nil, err
+	var rules twin.Rules
+	// Some devices send no api-version (device-protocol sheet, 7.1).
+	if version := parameters.Get("api-version"); version != "" || !e.device {
+		if rules, err = parseVersion(version); err != nil {
+			return nil, err
+		}
 	}
-	serve, id, err := route(method(r), path)
-	if err != nil {
-		return nil, err
+	if unknown != nil {
+		return nil, unknown
 	}
-	return serve(a, &call{
+	return e.serve(a, &call{
 		Request: r, w: w, rid: rid, who: who, id: id, rules: rules, parameters: parameters,
 	})
+}
+
+// authenticate finds out who calls e: a back end, or the identity id itself.
+func (a *api) authenticate(r *http.Request, e endpoint, id device.ID) (auth.Principal, error) {
+	token := r.Header.Get("Authorization")
+	if e.device {
+		return a.Verifier.Device(r.Context(), id, token, time.Now())
+	}
+	return a.Verifier.Service(r.Context(), token, time.Now())
 }
 
 // newRequestID makes the name of a request: 32 hexadecimal digits, which appear

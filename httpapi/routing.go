@@ -9,9 +9,19 @@ import (
 	"github.com/hubtwin/hubtwin/fault"
 )
 
-// endpoint answers one kind of request. It returns a *fault.Error for whatever
+// serveFunc answers one kind of request. It returns a *fault.Error for whatever
 // the caller can act on.
-type endpoint func(*api, *call) (*answer, error)
+type serveFunc func(*api, *call) (*answer, error)
+
+// endpoint is one kind of request, and who may make it.
+type endpoint struct {
+	serve serveFunc
+	// device says that the identity in the path calls, with credentials of its
+	// own, and not a back end.
+	device bool
+}
+
+func back(f serveFunc) endpoint { return endpoint{serve: f} }
 
 // row is a path with the methods it takes. In a pattern, {id} and {mid} stand
 // for any segment.
@@ -27,24 +37,24 @@ type methods map[string]endpoint
 // path and the method serves, so a literal before an id outranks it; the id
 // "query" stays within reach of the methods that the literal does not take.
 var rows = []row{
-	{segments("devices/query"), methods{http.MethodPost: (*api).query}},
-	{segments("$hubtwin/explain"), methods{http.MethodPost: (*api).explain}},
-	{segments("devices"), methods{http.MethodGet: (*api).listDevices, http.MethodPost: (*api).bulk}},
+	{segments("devices/query"), methods{http.MethodPost: back((*api).query)}},
+	{segments("$hubtwin/explain"), methods{http.MethodPost: back((*api).explain)}},
+	{segments("devices"), methods{http.MethodGet: back((*api).listDevices), http.MethodPost: back((*api).bulk)}},
 	{segments("devices/{id}"), methods{
-		http.MethodGet: (*api).getDevice, http.MethodPut: (*api).putDevice, http.MethodDelete: (*api).deleteDevice,
+		http.MethodGet: back((*api).getDevice), http.MethodPut: back((*api).putDevice), http.MethodDelete: back((*api).deleteDevice),
 	}},
-	{segments("devices/{id}/modules"), methods{http.MethodGet: (*api).noModules}},
+	{segments("devices/{id}/modules"), methods{http.MethodGet: back((*api).noModules)}},
 	{segments("devices/{id}/modules/{mid}"), methods{
-		http.MethodGet: (*api).noModules, http.MethodPut: (*api).noModules, http.MethodDelete: (*api).noModules,
+		http.MethodGet: back((*api).noModules), http.MethodPut: back((*api).noModules), http.MethodDelete: back((*api).noModules),
 	}},
 	{segments("twins/{id}"), twinMethods},
 	{segments("twins/{id}/modules/{mid}"), twinMethods},
-	{segments("statistics/devices"), methods{http.MethodGet: (*api).deviceStatistics}},
-	{segments("statistics/service"), methods{http.MethodGet: (*api).serviceStatistics}},
+	{segments("statistics/devices"), methods{http.MethodGet: back((*api).deviceStatistics)}},
+	{segments("statistics/service"), methods{http.MethodGet: back((*api).serviceStatistics)}},
 }
 
 var twinMethods = methods{
-	http.MethodGet: (*api).getTwin, http.MethodPatch: (*api).patchTwin, http.MethodPut: (*api).putTwin,
+	http.MethodGet: back((*api).getTwin), http.MethodPatch: back((*api).patchTwin), http.MethodPut: back((*api).putTwin),
 }
 
 func segments(path string) []string { return strings.Split(path, "/") }
@@ -94,18 +104,18 @@ func route(method string, path []string) (endpoint, device.ID, error) {
 		if !ok {
 			continue
 		}
-		if serve := rows[i].methods[method]; serve != nil {
-			return serve, id, validate(id)
+		if e, ok := rows[i].methods[method]; ok {
+			return e, id, validate(id)
 		}
 		for m := range rows[i].methods {
 			allowed = append(allowed, m)
 		}
 	}
 	if allowed == nil {
-		return nil, device.ID{}, fault.New(fault.GenericNotFound, "there is nothing at this path, or this version of the hub does not serve it yet")
+		return endpoint{}, device.ID{}, fault.New(fault.GenericNotFound, "there is nothing at this path, or this version of the hub does not serve it yet")
 	}
 	slices.Sort(allowed)
-	return nil, device.ID{}, methodNotAllowed(method, slices.Compact(allowed))
+	return endpoint{}, device.ID{}, methodNotAllowed(method, slices.Compact(allowed))
 }
 
 // validate checks the id of a path that has one.
