@@ -246,14 +246,6 @@ func (t texts) keep(text string) string {
 	return text
 }
 
-// of gives the copy of a text that is in a buffer.
-func (t texts) of(text []byte) string {
-	if kept, ok := t[string(text)]; ok {
-		return kept
-	}
-	return t.keep(string(text))
-}
-
 // asItIs keeps a text that is part of a document, for the moment.
 func asItIs(text string) string { return text }
 

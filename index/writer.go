@@ -3,6 +3,7 @@ package index
 import (
 	"bytes"
 	"slices"
+	"unsafe"
 
 	"github.com/hubtwin/hubtwin/device"
 	"github.com/hubtwin/hubtwin/document"
@@ -290,7 +291,9 @@ func (w *writer) fixed(k *chunk, row int, list []fixed, was, now *document.Docum
 				continue
 			}
 		}
-		w.set(k, row, p.path, w.copies.of(w.text), asItIs)
+		// Columns copy what they keep, and most of these texts are in one
+		// document only.
+		w.set(k, row, p.path, unsafe.String(unsafe.SliceData(w.text), len(w.text)), w.copies.keep)
 	}
 }
 

@@ -84,6 +84,7 @@ func openStore(dir string, log *slog.Logger) (store.Store, error) {
 	if dir == "" {
 		return memory.New(), nil
 	}
+	reserveHeap(filepath.Join(dir, storeDirectory))
 	s, err := pebble.Open(filepath.Join(dir, storeDirectory), pebble.Options{Logger: log})
 	if err != nil {
 		return nil, err // never a nil *pebble.Store, which would be a Store that is not nil

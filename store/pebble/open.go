@@ -105,6 +105,12 @@ func startEngine(dir string, o *engine.Options) (*engine.DB, error) {
 	return db, err
 }
 
+// blockSize is that of the engine's blocks before they are compressed, in bytes.
+// The usual 4 KiB hold three twins: a walk over a million would spend a fifth of
+// its time on taking up and dropping blocks, and the files would be larger by
+// half. A single record that is in no cache costs some 20 µs more for it.
+const blockSize = 32 << 10
+
 func (s *Store) engineOptions(opts Options) *engine.Options {
 	o := &engine.Options{
 		FS:                 logGuard{opts.FS, s},
@@ -129,6 +135,7 @@ func (s *Store) engineOptions(opts Options) *engine.Options {
 	for i := range o.Levels {
 		// Creating a record looks for one that is not there.
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		o.Levels[i].BlockSize = blockSize
 	}
 	return o
 }
