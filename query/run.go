@@ -246,24 +246,27 @@ func (q *Query) appendRow(dst []byte, d Document, members []member) []byte {
 type paper struct {
 	sheet []byte
 	size  int
+	row   int // bytes of the last row
 	used  []*[largeSheet]byte
 }
 
-// The sizes of a sheet, and how much must be left of it for a further row.
+// The sizes of a sheet.
 const (
 	smallSheet = 2 << 10
 	largeSheet = 128 << 10
-	margin     = 8 // of its size
 )
 
-// write gives what render appends.
+// write gives what render appends. Where a row like the last may not fit, it
+// begins a sheet: a sheet that had to grow would be copied. A quarter of a sheet
+// is the most that is wasted so.
 func (p *paper) write(render func(dst []byte) []byte) []byte {
-	if cap(p.sheet)-len(p.sheet) < p.size/margin || p.size == 0 {
+	if left := cap(p.sheet) - len(p.sheet); left < min(p.row+p.row/4, largeSheet/4) || p.size == 0 {
 		p.size = min(max(smallSheet, 4*p.size), largeSheet)
 		p.sheet = p.newSheet()
 	}
 	begin := len(p.sheet)
 	p.sheet = render(p.sheet)
+	p.row = len(p.sheet) - begin
 	return p.sheet[begin:len(p.sheet):len(p.sheet)]
 }
 
