@@ -36,6 +36,8 @@ const (
 	IotHubUnauthorized              Code = 401003
 	SystemModuleModifyUnauthorized  Code = 401100
 	IotHubQuotaExceeded             Code = 403002
+	DeviceMaximumQueueDepthExceeded Code = 403004
+	InvalidMessageExpiryTime        Code = 403009
 	DeviceDisabled                  Code = 403012
 	GenericNotFound                 Code = 404000
 	DeviceNotFound                  Code = 404001
@@ -46,6 +48,7 @@ const (
 	DeviceAlreadyExists             Code = 409001
 	ModuleAlreadyExistsOnDevice     Code = 409301
 	PreconditionFailed              Code = 412001
+	DeviceMessageLockLost           Code = 412002
 	MessageTooLarge                 Code = 413001
 	TooManyDevices                  Code = 413002
 	TooManyModulesOnDevice          Code = 413003
@@ -80,6 +83,8 @@ var catalogue = map[Code]entry{
 	IotHubUnauthorized:              {"IotHubUnauthorized", "a device's credentials are bad"},
 	SystemModuleModifyUnauthorized:  {"SystemModuleModifyUnauthorizedAccess", "a module whose id begins with $ belongs to the hub"},
 	IotHubQuotaExceeded:             {"IotHubQuotaExceeded", "the hub has as many devices as it may"},
+	DeviceMaximumQueueDepthExceeded: {"DeviceMaximumQueueDepthExceeded", "as many messages as may already wait for the device"},
+	InvalidMessageExpiryTime:        {"InvalidMessageExpiryTime", "a message to a device would expire in the past, or too late"},
 	DeviceDisabled:                  {"DeviceDisabled", "the credentials are good, but the device is disabled"},
 	GenericNotFound:                 {"GenericNotFound", "there is nothing at this path"},
 	DeviceNotFound:                  {"DeviceNotFound", "the device is not registered"},
@@ -90,6 +95,7 @@ var catalogue = map[Code]entry{
 	DeviceAlreadyExists:             {"DeviceAlreadyExists", "the device is registered already"},
 	ModuleAlreadyExistsOnDevice:     {"ModuleAlreadyExistsOnDevice", "the module is registered already"},
 	PreconditionFailed:              {"PreconditionFailed", "the etag given is missing or stale"},
+	DeviceMessageLockLost:           {"DeviceMessageLockLost", "the lock token is unknown, or its time is over"},
 	MessageTooLarge:                 {"MessageTooLarge", "a message or body exceeds its limit"},
 	TooManyDevices:                  {"TooManyDevices", "a bulk request has more than 100 items"},
 	TooManyModulesOnDevice:          {"TooManyModulesOnDevice", "the device has as many modules as it may"},

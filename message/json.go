@@ -1,0 +1,105 @@
+package message
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"slices"
+	"strings"
+)
+
+// AppendJSON appends e as an object for people and programs, with the members
+// that the service writes to storage: EnqueuedTimeUtc, Properties,
+// SystemProperties and Body (messaging-and-auth sheet, 1.1 and 4.3). Body is the
+// JSON value itself if the message says that it is JSON in UTF-8, else base64.
+func (e *Event) AppendJSON(b []byte) []byte {
+	b = append(b, '{')
+	return append(e.AppendMembers(b), '}')
+}
+
+// AppendMembers appends the members of that object without the braces.
+func (e *Event) AppendMembers(b []byte) []byte {
+	b = append(b, `"EnqueuedTimeUtc":"`...)
+	b = append(b, FormatTime(e.Enqueued)...)
+	b = append(b, `","Properties":{`...)
+	for i, p := range e.Properties {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(appendString(b, p.Name), ':')
+		if p.Null {
+			b = append(b, "null"...)
+		} else {
+			b = appendString(b, p.Value)
+		}
+	}
+	b = append(b, `},"SystemProperties":{`...)
+	b = e.appendSystem(b)
+	b = append(b, `},"Body":`...)
+	return e.appendBody(b)
+}
+
+func (e *Event) appendSystem(b []byte) []byte {
+	begin := len(b)
+	member := func(name, value string) {
+		if value == "" {
+			return
+		}
+		if len(b) > begin {
+			b = append(b, ',')
+		}
+		b = append(appendString(b, name), ':')
+		b = appendString(b, value)
+	}
+	for k := range spellings {
+		member(spellings[k].json, e.System[k])
+	}
+	member("connectionDeviceId", e.DeviceID)
+	member("connectionModuleId", e.ModuleID)
+	member("connectionAuthMethod", e.AuthMethod)
+	member("connectionDeviceGenerationId", e.GenerationID)
+	member("dt-dataschema", e.ModelID)
+	member("iothub-message-source", names[e.Source].stamp)
+	member("enqueuedTime", FormatTime(e.Enqueued))
+	return b
+}
+
+func (e *Event) appendBody(b []byte) []byte {
+	if e.JSONBody() && json.Valid(e.Body) {
+		return append(b, e.Body...)
+	}
+	b = append(b, '"')
+	b = base64.StdEncoding.AppendEncode(b, e.Body)
+	return append(b, '"')
+}
+
+// JSONBody tells whether the message says that its body is JSON in UTF-8:
+// without that, nobody looks into it (messaging-and-auth sheet, 4.4).
+func (m *Message) JSONBody() bool {
+	kind, parameters, _ := strings.Cut(m.System[ContentType], ";")
+	if !strings.EqualFold(strings.TrimSpace(kind), "application/json") {
+		return false
+	}
+	if encoding := m.System[ContentEncoding]; encoding != "" {
+		return strings.EqualFold(encoding, "utf-8")
+	}
+	_, charset, _ := strings.Cut(parameters, "=")
+	return strings.EqualFold(strings.TrimSpace(charset), "utf-8")
+}
+
+// appendString appends s as a JSON string.
+func appendString(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c > '~' {
+			text, _ := json.Marshal(s) // a string never fails
+			return append(b, text...)
+		}
+	}
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"')
+}
+
+// sortProperties gives properties that came without an order one.
+func sortProperties(list []Property) {
+	slices.SortFunc(list, func(a, b Property) int { return strings.Compare(a.Name, b.Name) })
+}
