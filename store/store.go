@@ -29,6 +29,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -88,11 +89,22 @@ type Write struct {
 	Revision Revision // ignored for deletes
 }
 
+// Range is all keys with Start <= key < End.
+type Range struct{ Start, End []byte }
+
+// Holds tells whether key is in r.
+func (r Range) Holds(key []byte) bool {
+	return bytes.Compare(key, r.Start) >= 0 && bytes.Compare(key, r.End) < 0
+}
+
 // Batch is a set of writes and the events that tell of them. It commits as a
 // whole or not at all. The store keeps the slices it is given: they must not be
 // changed after Submit.
 type Batch struct {
 	Expect []Expectation
+	// Clear deletes all records of these ranges, however many there are, at
+	// little more cost than one. It comes before Writes.
+	Clear  []Range
 	Writes []Write
 	// Events are appended to the event log, in order. Their form is the
 	// hub's business.
@@ -105,9 +117,12 @@ const itemCost = 64
 
 // Size is what b takes of the space that batches wait in, in bytes.
 func (b *Batch) Size() int {
-	n := itemCost * (len(b.Expect) + len(b.Writes) + len(b.Events))
+	n := itemCost * (len(b.Expect) + len(b.Clear) + len(b.Writes) + len(b.Events))
 	for i := range b.Expect {
 		n += len(b.Expect[i].Key)
+	}
+	for i := range b.Clear {
+		n += len(b.Clear[i].Start) + len(b.Clear[i].End)
 	}
 	for i := range b.Writes {
 		n += len(b.Writes[i].Key) + len(b.Writes[i].Value)
@@ -119,7 +134,7 @@ func (b *Batch) Size() int {
 }
 
 // Barrier tells whether b changes nothing.
-func (b *Batch) Barrier() bool { return len(b.Writes) == 0 && len(b.Events) == 0 }
+func (b *Batch) Barrier() bool { return len(b.Clear) == 0 && len(b.Writes) == 0 && len(b.Events) == 0 }
 
 // Check tells whether b keeps the limits. Its error wraps ErrInvalid. Stores
 // call it; writers need not.
@@ -127,6 +142,15 @@ func (b *Batch) Check() error {
 	for i := range b.Expect {
 		if err := checkKey(b.Expect[i].Key); err != nil {
 			return err
+		}
+	}
+	for i := range b.Clear {
+		r := &b.Clear[i]
+		if err := errors.Join(checkKey(r.Start), checkKey(r.End)); err != nil {
+			return err
+		}
+		if bytes.Compare(r.Start, r.End) >= 0 {
+			return fmt.Errorf("%w: the range from %.60q to %.60q has no keys", ErrInvalid, r.Start, r.End)
 		}
 	}
 	for i := range b.Writes {
@@ -161,6 +185,7 @@ func checkKey(key []byte) error {
 // Commit is a batch that has been committed.
 type Commit struct {
 	Position Position
+	Clear    []Range
 	Writes   []Write
 	Events   [][]byte
 }
@@ -184,6 +209,9 @@ type View interface {
 	// nil end means to the last record. Key and value are valid only until the
 	// next step.
 	Scan(start, end []byte) iter.Seq2[Entry, error]
+	// Last finds the last record with start <= key < end. ok is false if there
+	// is none. A nil end means to the last record.
+	Last(start, end []byte) (e Entry, ok bool, err error)
 	// Events walks the event log from the first event whose position is
 	// greater than after. Events that were trimmed are not there any more.
 	Events(after Position) iter.Seq2[Event, error]

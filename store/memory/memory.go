@@ -111,7 +111,7 @@ func (s *Store) run(state *picture) {
 			err := state.decide(&group[i])
 			fates = append(fates, fate{state.position, err})
 			if b := &group[i].Batch; err == nil && !b.Barrier() {
-				commits = append(commits, store.Commit{Position: state.position, Writes: b.Writes, Events: b.Events})
+				commits = append(commits, store.Commit{Position: state.position, Clear: b.Clear, Writes: b.Writes, Events: b.Events})
 				size += group[i].Size
 			}
 		}
@@ -145,6 +145,9 @@ func (p *picture) decide(s *queue.Submission) error {
 		return nil
 	}
 	p.position++
+	for _, r := range s.Batch.Clear {
+		p.clear(r)
+	}
 	for _, w := range s.Batch.Writes {
 		if w.Value == nil {
 			p.records.Delete(string(w.Key))
@@ -156,6 +159,20 @@ func (p *picture) decide(s *queue.Submission) error {
 		p.events.Set(uint64(p.position), s.Batch.Events)
 	}
 	return nil
+}
+
+func (p *picture) clear(r store.Range) {
+	var keys []string
+	p.records.Ascend(string(r.Start), func(key string, _ store.Record) bool {
+		if key >= string(r.End) {
+			return false
+		}
+		keys = append(keys, key)
+		return true
+	})
+	for _, key := range keys {
+		p.records.Delete(key)
+	}
 }
 
 func (p *picture) trim(upTo store.Position) {

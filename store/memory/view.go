@@ -40,6 +40,28 @@ func (v *view) Scan(start, end []byte) iter.Seq2[store.Entry, error] {
 	}
 }
 
+func (v *view) Last(start, end []byte) (last store.Entry, ok bool, err error) {
+	p := v.picture.Load()
+	if p == nil {
+		return store.Entry{}, false, store.ErrClosed
+	}
+	below := func(key string, r store.Record) bool {
+		if end != nil && key >= string(end) {
+			return true // end itself, which is not in the range
+		}
+		if ok = key >= string(start); ok {
+			last = store.Entry{Key: []byte(key), Record: r}
+		}
+		return false
+	}
+	if end == nil {
+		p.records.Reverse(below)
+	} else {
+		p.records.Descend(string(end), below)
+	}
+	return last, ok, nil
+}
+
 func (v *view) Events(after store.Position) iter.Seq2[store.Event, error] {
 	return func(yield func(store.Event, error) bool) {
 		p := v.picture.Load()

@@ -2,6 +2,7 @@ package pebble
 
 import (
 	"encoding/binary"
+	"slices"
 
 	engine "github.com/cockroachdb/pebble/v2"
 
@@ -48,6 +49,7 @@ type committer struct {
 	store    *Store
 	position store.Position // of the newest commit, durable or in work
 	recent   *revisions
+	cleared  []store.Range // by this group
 	batch    *engine.Batch
 
 	group   []queue.Submission
@@ -111,6 +113,7 @@ func (c *committer) commit() error {
 	c.batch.Reset()
 	// Followers keep the slice, so each group has its own.
 	c.commits, c.size = make([]store.Commit, 0, len(c.group)), 0
+	c.cleared = c.cleared[:0]
 	for i := range c.group {
 		refusal, err := c.decide(&c.group[i])
 		if err != nil {
@@ -156,8 +159,13 @@ func (c *committer) decide(s *queue.Submission) (refusal, err error) {
 		return nil, nil
 	}
 	c.position++
-	c.commits = append(c.commits, store.Commit{Position: c.position, Writes: b.Writes, Events: b.Events})
+	c.commits = append(c.commits, store.Commit{Position: c.position, Clear: b.Clear, Writes: b.Writes, Events: b.Events})
 	c.size += s.Size
+	for _, r := range b.Clear {
+		if err := c.clear(r); err != nil {
+			return nil, err
+		}
+	}
 	for i := range b.Writes {
 		if err := c.put(&b.Writes[i]); err != nil {
 			return nil, err
@@ -179,6 +187,9 @@ func (c *committer) decide(s *queue.Submission) (refusal, err error) {
 func (c *committer) revision(key []byte) (store.Revision, error) {
 	if rev, ok := c.recent.get(key); ok {
 		return rev, nil
+	}
+	if slices.ContainsFunc(c.cleared, func(r store.Range) bool { return r.Holds(key) }) {
+		return 0, nil
 	}
 	r, _, err := get(c.store.db, key)
 	if err != nil {
@@ -203,6 +214,14 @@ func (c *committer) put(w *store.Write) error {
 	binary.BigEndian.PutUint64(op.Value, uint64(w.Revision))
 	copy(op.Value[revisionSize:], w.Value)
 	return op.Finish()
+}
+
+// clear deletes the records of a range. What is known of them is changed, and
+// what is not known, and on disk still, is remembered as cleared.
+func (c *committer) clear(r store.Range) error {
+	c.recent.clear(r)
+	c.cleared = append(c.cleared, r)
+	return c.batch.DeleteRange(recordKey(r.Start), recordKey(r.End), nil)
 }
 
 // trim deletes events of commits that came before it; later ones can't be

@@ -46,6 +46,17 @@ func (r *revisions) get(key []byte) (rev store.Revision, ok bool) {
 	return *p, true
 }
 
+// clear notes that there is no record any more in a range.
+func (r *revisions) clear(cleared store.Range) {
+	for _, generation := range [...]map[string]*store.Revision{r.young, r.old} {
+		for key, rev := range generation {
+			if key >= string(cleared.Start) && key < string(cleared.End) {
+				*rev = 0
+			}
+		}
+	}
+}
+
 func (r *revisions) set(key []byte, rev store.Revision) {
 	if p := r.young[string(key)]; p != nil {
 		*p = rev

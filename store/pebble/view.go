@@ -158,6 +158,34 @@ func (v *view) Scan(start, end []byte) iter.Seq2[store.Entry, error] {
 	}
 }
 
+func (v *view) Last(start, end []byte) (e store.Entry, ok bool, err error) {
+	p := v.picture.Load()
+	if p == nil {
+		return e, false, store.ErrClosed
+	}
+	upper := []byte{endOfTables}
+	if end != nil {
+		upper = recordKey(end)
+	}
+	if bytes.Compare(recordKey(start), upper) >= 0 {
+		return e, false, nil
+	}
+	it, err := p.snapshot.NewIter(&engine.IterOptions{LowerBound: recordKey(start), UpperBound: upper})
+	if err != nil {
+		return e, false, err
+	}
+	defer it.Close()
+	if !it.Last() {
+		return e, false, it.Error()
+	}
+	stored, err := it.ValueAndErr()
+	if err != nil {
+		return e, false, err
+	}
+	r, err := parseRecord(slices.Clone(stored))
+	return store.Entry{Key: slices.Clone(it.Key()[1:]), Record: r}, err == nil, err
+}
+
 func (v *view) Events(after store.Position) iter.Seq2[store.Event, error] {
 	return func(yield func(store.Event, error) bool) {
 		if after+1 == 0 {

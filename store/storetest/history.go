@@ -88,6 +88,12 @@ func batches() *rapid.Generator[store.Batch] {
 		for range rapid.IntRange(0, 2).Draw(t, "expectations") {
 			b.Expect = append(b.Expect, expect(keys.Draw(t, "key"), store.Revision(revisions.Draw(t, "revision")-1)))
 		}
+		if rapid.IntRange(0, 4).Draw(t, "clear") == 0 {
+			start, end := keys.Draw(t, "start"), keys.Draw(t, "end")
+			if start < end {
+				b.Clear = append(b.Clear, store.Range{Start: []byte(start), End: []byte(end)})
+			}
+		}
 		for range rapid.IntRange(0, 3).Draw(t, "writes") {
 			w := set(keys.Draw(t, "key"), rapid.StringN(0, 3, -1).Draw(t, "value"), store.Revision(revisions.Draw(t, "revision")))
 			if rapid.IntRange(0, 3).Draw(t, "delete") == 0 {
@@ -170,6 +176,8 @@ func (h *history) compare(rt *rapid.T) {
 			r, ok, err := v.Get([]byte(key))
 			seen[i] = append(seen[i], fmt.Sprintf("position %d, %q is %q at %d (%v, %v)", v.Position(), key, r.Value, r.Revision, ok, err))
 			seen[i] = append(seen[i], dump(h.t, v, start, end)...)
+			last, ok, err := v.Last(start, end)
+			seen[i] = append(seen[i], fmt.Sprintf("last %q is %q at %d (%v, %v)", last.Key, last.Value, last.Revision, ok, err))
 			seen[i] = append(seen[i], dumpEvents(h.t, v, after)...)
 		}
 		if diff := cmp.Diff(seen[0], seen[1]); diff != "" {
