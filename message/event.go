@@ -1,6 +1,10 @@
 package message
 
-import "time"
+import (
+	"time"
+
+	"github.com/hubtwin/hubtwin/device"
+)
 
 // Source says what kind of event a message is (messaging-and-auth sheet, 4.1).
 type Source uint8
@@ -65,8 +69,12 @@ func AuthMethod(scope, kind string) string {
 }
 
 // Lookup gives a system property by its name in routing conditions, without the
-// $. Names are the same whatever their case.
+// $. Names are the same whatever their case. It allocates for the enqueued time
+// only.
 func (e *Event) Lookup(name string) (value string, ok bool) {
+	if name == "" { // some properties have no name in conditions
+		return "", false
+	}
 	for k := range spellings {
 		if equalFold(spellings[k].routing, name) {
 			return e.System[k], e.System[k] != ""
@@ -84,7 +92,7 @@ func (e *Event) Lookup(name string) (value string, ok bool) {
 	case equalFold("dt-dataschema", name):
 		value = e.ModelID
 	case equalFold("enqueuedTime", name):
-		return FormatTime(e.Enqueued), true
+		return device.FormatTime(e.Enqueued), true
 	case equalFold("iothub-message-source", name):
 		return names[e.Source].stamp, true
 	}

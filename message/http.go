@@ -1,12 +1,16 @@
 package message
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"io"
+	"maps"
 	"net/http"
 	"net/textproto"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/hubtwin/hubtwin/fault"
 )
@@ -41,7 +45,8 @@ func (m *Message) FromHeader(h http.Header) error {
 			}
 		}
 	}
-	sortProperties(m.Properties)
+	// Their order did not survive either.
+	slices.SortFunc(m.Properties, func(a, b Property) int { return strings.Compare(a.Name, b.Name) })
 	return nil
 }
 
@@ -53,11 +58,7 @@ func (m *Message) takeHTTP(name, value string) error {
 	if stamped(name) {
 		return nil
 	}
-	if len(m.Properties) == maxProperties {
-		return fault.New(fault.ArgumentInvalid, "the message has more than %d properties", maxProperties)
-	}
-	m.Set(name, value)
-	return nil
+	return m.take(Property{Name: name, Value: value})
 }
 
 const propertyPunctuation = "!#$%&'*+-.^_`|~"
@@ -78,65 +79,98 @@ func notInValue(r rune) bool { return r < ' ' || r > '~' }
 // an answer, in the spelling that clients compare byte by byte
 // (device-protocol sheet, R11 and 7.3).
 func (m *Message) SetHeader(h map[string]string) {
-	for k, v := range m.System {
-		if name := spellings[k].header; name != "" && v != "" {
+	for k := range spellings {
+		name, v := spellings[k].header, m.toDevice(Key(k))
+		if name != "" && v != "" && fitsHeader(v) {
 			h[name] = v
 		}
 	}
 	// One SDK reads these two without the prefix.
 	for name, k := range map[string]Key{"ContentType": ContentType, "ContentEncoding": ContentEncoding} {
-		if v := m.System[k]; v != "" {
+		if v := m.System[k]; v != "" && fitsHeader(v) {
 			h[name] = v
 		}
 	}
 	for _, p := range m.Properties {
-		// What has come by another transport may not fit a header.
-		if !strings.ContainsFunc(p.Name, notInProperty) && !strings.ContainsFunc(p.Value, notInValue) {
+		if !strings.ContainsFunc(p.Name, notInProperty) && fitsHeader(p.Value) {
 			h[appHeader+p.Name] = p.Value
 		}
 	}
 }
 
+// fitsHeader tells whether a value may go into a header. What came by another
+// transport need not; it is left out.
+func fitsHeader(value string) bool { return !strings.ContainsFunc(value, notInValue) }
+
 // BatchType is the content type of a batch over HTTPS.
 const BatchType = "application/vnd.microsoft.iothub.json"
 
+// maxBatch bounds the messages of a batch: empty ones count nothing towards its
+// bytes, and take memory.
+const maxBatch = 5000
+
+// batched is a message of a batch.
+type batched struct {
+	Body       string            `json:"body"`
+	Encoded    *bool             `json:"base64Encoded"`
+	Properties map[string]string `json:"properties"`
+}
+
 // ParseBatch reads the messages of a batch (device-protocol sheet, 7.2), which
 // have MaxD2C bytes together at most. The faults are DeserializationError,
-// ArgumentInvalid and MessageTooLarge.
+// ArgumentInvalid and MessageTooLarge. What [Message.Check] refuses is for the
+// caller to find.
 func ParseBatch(body []byte) ([]Message, error) {
-	var items []struct {
-		Body       string            `json:"body"`
-		Encoded    *bool             `json:"base64Encoded"`
-		Properties map[string]string `json:"properties"`
+	d := json.NewDecoder(bytes.NewReader(body))
+	if token, err := d.Token(); err != nil || token != json.Delim('[') {
+		return nil, notABatch(err)
 	}
-	if err := json.Unmarshal(body, &items); err != nil {
-		return nil, fault.New(fault.DeserializationError, `a batch is a JSON array of {"body":"…","base64Encoded":true,"properties":{…}}: %w`, err)
-	}
-	list := make([]Message, len(items))
+	var list []Message
 	total := 0
-	for i, item := range items {
-		m := &list[i]
-		if item.Encoded == nil || *item.Encoded {
-			text, err := base64.StdEncoding.DecodeString(item.Body)
-			if err != nil {
-				return nil, fault.New(fault.ArgumentInvalid, "message %d of the batch: its body is not base64: %w", i+1, err)
-			}
-			m.Body = text
-		} else {
-			m.Body = []byte(item.Body)
+	for d.More() {
+		var item batched
+		if err := d.Decode(&item); err != nil {
+			return nil, notABatch(err)
 		}
-		for name, value := range item.Properties {
-			if err := m.takeBatch(name, value); err != nil {
-				return nil, err
-			}
+		m, err := item.message()
+		if err != nil {
+			return nil, err
 		}
-		sortProperties(m.Properties)
-		total += m.Size()
-		if total > MaxD2C {
-			return nil, fault.New(fault.MessageTooLarge, "the batch has more than %d bytes", MaxD2C)
+		list = append(list, m)
+		if total += m.Size(); total > MaxD2C || len(list) > maxBatch {
+			return nil, fault.New(fault.MessageTooLarge, "a batch may have %d bytes with the properties of its messages, and %d messages", MaxD2C, maxBatch)
 		}
+	}
+	if _, err := d.Token(); err != nil {
+		return nil, notABatch(err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, notABatch(errors.New("there is more behind the array"))
 	}
 	return list, nil
+}
+
+func notABatch(err error) error {
+	const want = `a batch is a JSON array of {"body":"…","base64Encoded":true,"properties":{…}}`
+	if err == nil {
+		return fault.New(fault.DeserializationError, want)
+	}
+	return fault.New(fault.DeserializationError, want+": %w", err)
+}
+
+func (item *batched) message() (m Message, err error) {
+	if item.Encoded != nil && !*item.Encoded {
+		m.Body = []byte(item.Body)
+	} else if m.Body, err = base64.StdEncoding.DecodeString(item.Body); err != nil {
+		return m, fault.New(fault.ArgumentInvalid, "the body of a message of the batch is not base64: %w", err)
+	}
+	// In order, for the last of two names that mean the same wins.
+	for _, name := range slices.Sorted(maps.Keys(item.Properties)) {
+		if err := m.takeBatch(name, item.Properties[name]); err != nil {
+			return m, err
+		}
+	}
+	return m, nil
 }
 
 func (m *Message) takeBatch(name, value string) error {
@@ -149,18 +183,4 @@ func (m *Message) takeBatch(name, value string) error {
 		}
 	}
 	return nil
-}
-
-// ParseExpiry reads the expiry of a message to a device; zero if it has none.
-// The fault is InvalidMessageExpiryTime.
-func (m *Message) ParseExpiry() (time.Time, error) {
-	text := m.System[Expiry]
-	if text == "" {
-		return time.Time{}, nil
-	}
-	t, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil {
-		return time.Time{}, fault.New(fault.InvalidMessageExpiryTime, "the expiry %.60q is no time such as %s", text, "2030-01-01T00:00:00Z")
-	}
-	return t.UTC(), nil
 }

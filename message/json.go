@@ -1,16 +1,20 @@
 package message
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"slices"
 	"strings"
+	"unicode/utf8"
+
+	"github.com/hubtwin/hubtwin/device"
 )
 
 // AppendJSON appends e as an object for people and programs, with the members
 // that the service writes to storage: EnqueuedTimeUtc, Properties,
 // SystemProperties and Body (messaging-and-auth sheet, 1.1 and 4.3). Body is the
-// JSON value itself if the message says that it is JSON in UTF-8, else base64.
+// JSON value itself if the message says that it is JSON in UTF-8, and it is;
+// else base64. There is no line end in it.
 func (e *Event) AppendJSON(b []byte) []byte {
 	b = append(b, '{')
 	return append(e.AppendMembers(b), '}')
@@ -19,7 +23,7 @@ func (e *Event) AppendJSON(b []byte) []byte {
 // AppendMembers appends the members of that object without the braces.
 func (e *Event) AppendMembers(b []byte) []byte {
 	b = append(b, `"EnqueuedTimeUtc":"`...)
-	b = append(b, FormatTime(e.Enqueued)...)
+	b = append(b, device.FormatTime(e.Enqueued)...)
 	b = append(b, `","Properties":{`...)
 	for i, p := range e.Properties {
 		if i > 0 {
@@ -41,7 +45,7 @@ func (e *Event) AppendMembers(b []byte) []byte {
 func (e *Event) appendSystem(b []byte) []byte {
 	begin := len(b)
 	member := func(name, value string) {
-		if value == "" {
+		if name == "" || value == "" {
 			return
 		}
 		if len(b) > begin {
@@ -59,13 +63,17 @@ func (e *Event) appendSystem(b []byte) []byte {
 	member("connectionDeviceGenerationId", e.GenerationID)
 	member("dt-dataschema", e.ModelID)
 	member("iothub-message-source", names[e.Source].stamp)
-	member("enqueuedTime", FormatTime(e.Enqueued))
+	member("enqueuedTime", device.FormatTime(e.Enqueued))
 	return b
 }
 
 func (e *Event) appendBody(b []byte) []byte {
-	if e.JSONBody() && json.Valid(e.Body) {
-		return append(b, e.Body...)
+	if e.JSONBody() && utf8.Valid(e.Body) {
+		// Without line ends, for files with an event on each line.
+		buffer := bytes.NewBuffer(b)
+		if json.Compact(buffer, e.Body) == nil {
+			return buffer.Bytes()
+		}
 	}
 	b = append(b, '"')
 	b = base64.StdEncoding.AppendEncode(b, e.Body)
@@ -97,9 +105,4 @@ func appendString(b []byte, s string) []byte {
 	b = append(b, '"')
 	b = append(b, s...)
 	return append(b, '"')
-}
-
-// sortProperties gives properties that came without an order one.
-func sortProperties(list []Property) {
-	slices.SortFunc(list, func(a, b Property) int { return strings.Compare(a.Name, b.Name) })
 }

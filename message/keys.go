@@ -16,12 +16,12 @@ const (
 	ContentEncoding
 	CreationTime // ISO 8601
 	Ack
-	OutputName        // of a module
-	Component         // of a plug-and-play device: dt-subject
-	InterfaceID       // of security messages
-	Schema            // of the message
-	DiagnosticID      //
-	DiagnosticContext //
+	OutputName  // of a module
+	Component   // of a plug-and-play device: dt-subject
+	InterfaceID // of security messages
+	Schema      // of the message
+	DiagnosticID
+	DiagnosticContext
 	keys
 )
 
@@ -38,12 +38,12 @@ var spellings = [keys]spelling{
 	MessageID:         {"$.mid", "iothub-messageid", "messageId", "messageId"},
 	CorrelationID:     {"$.cid", "iothub-correlationid", "correlationId", "correlationId"},
 	UserID:            {"$.uid", "iothub-userid", "userId", "userId"},
-	To:                {"$.to", "iothub-to", "to", "to"},
-	Expiry:            {"$.exp", "iothub-expiry", "absoluteExpiryTime", "expiryTimeUtc"},
+	To:                {"$.to", "iothub-to", "", ""},
+	Expiry:            {"$.exp", "iothub-expiry", "", ""},
 	ContentType:       {"$.ct", "iothub-contenttype", "contentType", "contentType"},
 	ContentEncoding:   {"$.ce", "iothub-contentencoding", "contentEncoding", "contentEncoding"},
 	CreationTime:      {"$.ctime", "iothub-creationtimeutc", "iothub-creation-time-utc", "iothub-creation-time-utc"},
-	Ack:               {"iothub-ack", "iothub-ack", "iothub-ack", "iothub-ack"},
+	Ack:               {"iothub-ack", "iothub-ack", "", ""},
 	OutputName:        {"$.on", "iothub-outputname", "outputName", "outputName"},
 	Component:         {"$.sub", "dt-subject", "dt-subject", "dt-subject"},
 	InterfaceID:       {"$.ifid", "iothub-interface-id", "iothub-interface-id", "iothub-interface-id"},
@@ -52,9 +52,25 @@ var spellings = [keys]spelling{
 	DiagnosticContext: {"$.diagctx", "", "correlationContext", "correlationContext"},
 }
 
-// ignoredMQTT lists names that a device can not give: they are the hub's to say
+// ignoredMQTT tells whether what a bag has under name means nothing: who is
+// connected is the hub's to say, and the other is one SDK's own
 // (device-protocol sheet, 2.2).
-func ignoredMQTT(name string) bool { return name == "$.cdid" || name == "$.cmid" }
+func ignoredMQTT(name string) bool {
+	return name == "$.cdid" || name == "$.cmid" || name == "iothub-operation"
+}
+
+// mqttKey finds the system property that a bag names, with its dollar sign
+// escaped or not.
+func mqttKey(name string) (Key, bool) {
+	rest, escaped := strings.CutPrefix(name, "%24")
+	for k := range spellings {
+		of := spellings[k].mqtt
+		if name == of || escaped && of[0] == '$' && rest == of[1:] {
+			return Key(k), true
+		}
+	}
+	return 0, false
+}
 
 // stamped tells whether name is an application property that only the hub may
 // set (messaging-and-auth sheet, 1.2): a device's own value for it is dropped.

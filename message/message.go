@@ -10,6 +10,7 @@ package message
 
 import (
 	"strings"
+	"time"
 
 	"github.com/hubtwin/hubtwin/fault"
 )
@@ -120,4 +121,18 @@ func notInID(r rune) bool {
 		return false
 	}
 	return !strings.ContainsRune(idPunctuation, r)
+}
+
+// ParseExpiry reads the expiry of a message to a device; zero if it has none.
+// The fault is InvalidMessageExpiryTime.
+func (m *Message) ParseExpiry() (time.Time, error) {
+	text := m.System[Expiry]
+	if text == "" {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return time.Time{}, fault.New(fault.InvalidMessageExpiryTime, "the expiry %.60q is no time such as %s", text, "2030-01-01T00:00:00Z")
+	}
+	return t.UTC(), nil
 }

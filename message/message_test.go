@@ -1,10 +1,13 @@
 package message_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/textproto"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/hubtwin/hubtwin/device"
 	"github.com/hubtwin/hubtwin/fault"
 	"github.com/hubtwin/hubtwin/message"
 )
@@ -92,6 +96,9 @@ func TestTooManyProperties(t *testing.T) {
 	if err := m.ParseBag(b.String()); fault.Of(err).Code != fault.ArgumentInvalid {
 		t.Errorf("%d properties, and %v", len(m.Properties), err)
 	}
+	if err := m.ParseBag("p=\xff"); !fault.Is(err, fault.ArgumentInvalid) {
+		t.Errorf("not UTF-8: %v", err)
+	}
 }
 
 // TestBagToDevice has the order and the escapes of the device-protocol sheet, 3.1.
@@ -99,13 +106,14 @@ func TestBagToDevice(t *testing.T) {
 	var m message.Message
 	m.System = message.System{
 		message.MessageID: "4e6f49cb", message.To: "/devices/dev-1/messages/deviceBound", message.Ack: "full",
-		message.Expiry: message.FormatTime(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)), message.ContentType: "application/json",
+		message.Expiry: device.FormatTime(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)), message.ContentType: "application/json",
 		message.CorrelationID: "c", message.UserID: "u", message.ContentEncoding: "utf-8",
 	}
 	m.Set("foo", "a b+c&d=é")
 	m.Set("empty", "")
+	m.System[message.CreationTime] = "2026-11-24T11:00:00.5+01:00"
 	const want = "%24.mid=4e6f49cb&%24.exp=2030-01-01T00%3A00%3A00.0000000Z&%24.to=%2Fdevices%2Fdev-1%2Fmessages%2FdeviceBound" +
-		"&%24.cid=c&%24.uid=u&%24.ct=application%2Fjson&%24.ce=utf-8&iothub-ack=full&foo=a%20b%2Bc%26d%3D%C3%A9&empty="
+		"&%24.cid=c&%24.uid=u&%24.ct=application%2Fjson&%24.ce=utf-8&%24.ctime=2026-11-24T10%3A00%3A00.5000000Z&iothub-ack=full&foo=a%20b%2Bc%26d%3D%C3%A9&empty="
 	got := string(m.AppendBag(nil))
 	if got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
@@ -114,8 +122,30 @@ func TestBagToDevice(t *testing.T) {
 	if err := back.ParseBag(got); err != nil {
 		t.Fatal(err)
 	}
+	m.System[message.CreationTime] = "2026-11-24T10:00:00.5000000Z"
 	if d := cmp.Diff(m, back); d != "" {
 		t.Error(d)
+	}
+	m = message.Message{System: message.System{message.To: "d", message.Expiry: "tomorrow", message.CreationTime: "0001-01-01T00:00:00Z"}}
+	if got := string(m.AppendBag([]byte("topic/"))); got != "topic/%24.to=d" {
+		t.Errorf("%s: one SDK ends the connection for such a time", got)
+	}
+}
+
+func TestExpiry(t *testing.T) {
+	for text, want := range map[string]time.Time{
+		"":                             {},
+		"2030-01-01T01:00:00.5+01:00":  time.Date(2030, 1, 1, 0, 0, 0, 5e8, time.UTC),
+		"2030-01-01T00:00:00.1234567Z": time.Date(2030, 1, 1, 0, 0, 0, 123456700, time.UTC),
+	} {
+		m := message.Message{System: message.System{message.Expiry: text}}
+		if got, err := m.ParseExpiry(); err != nil || !got.Equal(want) {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+	m := message.Message{System: message.System{message.Expiry: "tomorrow"}}
+	if _, err := m.ParseExpiry(); !fault.Is(err, fault.InvalidMessageExpiryTime) {
+		t.Errorf("tomorrow: %v", err)
 	}
 }
 
@@ -179,9 +209,13 @@ func TestHeadersToDevice(t *testing.T) {
 	m.Set("Name", "value")
 	m.Set("no header", "x")
 	m.Set("none-either", "ü")
+	m.Set("empty", "")
+	m.System[message.UserID] = "a\r\niothub-ack: none"
+	m.System[message.Expiry] = "2030-01-01T00:00:00Z"
 	got := map[string]string{}
 	m.SetHeader(got)
-	want := map[string]string{"iothub-messageid": "id", "iothub-ack": "full", "iothub-contenttype": "text/plain", "ContentType": "text/plain", "iothub-app-Name": "value"}
+	want := map[string]string{"iothub-messageid": "id", "iothub-ack": "full", "iothub-contenttype": "text/plain", "ContentType": "text/plain", "iothub-app-Name": "value",
+		"iothub-app-empty": "", "iothub-expiry": "2030-01-01T00:00:00.0000000Z"}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
@@ -189,25 +223,32 @@ func TestHeadersToDevice(t *testing.T) {
 
 func TestBatches(t *testing.T) {
 	list, err := message.ParseBatch([]byte(`[{"body":"YQ=="},{"body":"Yg==","base64Encoded":true,"properties":{"iothub-app-K":"v","iothub-messageid":"m"}},` +
-		`{"body":"text","base64Encoded":false,"properties":{"unknown":"x"}}]`))
+		`{"body":"text","base64Encoded":false,"properties":{"unknown":"x","iothub-app-k":"1","iothub-app-K":"2","iothub-app-iothub-enqueuedtime":"x"}}]`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []message.Message{
 		{Body: []byte("a")},
 		{Body: []byte("b"), System: message.System{message.MessageID: "m"}, Properties: []message.Property{{Name: "K", Value: "v"}}},
-		{Body: []byte("text")},
+		{Body: []byte("text"), Properties: []message.Property{{Name: "k", Value: "1"}}},
 	}
 	if d := cmp.Diff(want, list); d != "" {
 		t.Error(d)
 	}
 	half := `{"base64Encoded":false,"body":"` + strings.Repeat("x", message.MaxD2C/2) + `"}`
 	for text, want := range map[string]fault.Code{
-		`{}`:                         fault.DeserializationError,
-		`[{"body":1}]`:               fault.DeserializationError,
-		`[{"body":"?"}]`:             fault.ArgumentInvalid,
-		`[` + half + `,` + half + `]`: 0,
-		`[` + half + `,` + half + `,{"body":"YQ=="}]`:        fault.MessageTooLarge,
+		`{}`:           fault.DeserializationError,
+		`[{"body":1}]`: fault.DeserializationError,
+		`[{}`:          fault.DeserializationError,
+		`[{} {}]`:      fault.DeserializationError,
+		`[]]`:          fault.DeserializationError,
+		``:             fault.DeserializationError,
+		`[]`:           0,
+		`[` + strings.Repeat(`{},`, 4999) + `{}]`: 0,
+		`[` + strings.Repeat(`{},`, 5000) + `{}]`: fault.MessageTooLarge,
+		`[{"body":"?"}]`:                                    fault.ArgumentInvalid,
+		`[` + half + `,` + half + `]`:                       0,
+		`[` + half + `,` + half + `,{"body":"YQ=="}]`:       fault.MessageTooLarge,
 		`[{"body":"","properties":{"iothub-app-a b":"x"}}]`: fault.ArgumentInvalid,
 	} {
 		_, err := message.ParseBatch([]byte(text))
@@ -220,8 +261,9 @@ func TestBatches(t *testing.T) {
 func TestJSON(t *testing.T) {
 	e := message.Event{
 		Message: message.Message{
-			System:     message.System{message.MessageID: "m", message.ContentType: "application/json", message.ContentEncoding: "UTF-8"},
-			Properties: []message.Property{{Name: "a", Value: `"é`}, {Name: "n", Null: true}}, Body: []byte(`{"t":21.50}`),
+			System: message.System{message.MessageID: "m", message.ContentType: "application/json", message.ContentEncoding: "UTF-8",
+				message.To: "nobody", message.Ack: "none", message.Expiry: "2030-01-01T00:00:00Z"},
+			Properties: []message.Property{{Name: "a", Value: `"é`}, {Name: "n", Null: true}}, Body: []byte("{\n\t\"t\": 21.50\n}"),
 		},
 		DeviceID: "d", ModuleID: "m", GenerationID: "637388034455888246", AuthMethod: message.AuthMethod("module", "sas"), ModelID: "dtmi:x;1",
 		Enqueued: time.Date(2026, 11, 24, 10, 0, 0, 123456700, time.UTC),
@@ -240,6 +282,7 @@ func TestJSON(t *testing.T) {
 		{"application/json; charset=utf-8", "", `{}`, `{}`},
 		{"Application/JSON", "Utf-8", `[1]`, `[1]`},
 		{"application/json", "utf-16", `{}`, `"e30="`},
+		{"application/json", "utf-8", "\"\xff\"", `"Iv8i"`}, // not UTF-8
 		{"text/plain", "utf-8", `{}`, `"e30="`},
 	} {
 		e := message.Event{Message: message.Message{System: message.System{message.ContentType: c.kind, message.ContentEncoding: c.encoding}, Body: []byte(c.body)}}
@@ -257,12 +300,52 @@ func TestLookup(t *testing.T) {
 			t.Errorf("%s: %q, %v", name, got, ok)
 		}
 	}
+	for _, name := range []string{"", "to", "iothub-ack"} {
+		e.System[message.To], e.System[message.Ack] = "x", "none"
+		if got, ok := e.Lookup(name); ok {
+			t.Errorf("%q is %q, and has no name in conditions", name, got)
+		}
+	}
 	e.Set("Name", "v")
+	if n := testing.AllocsPerRun(10, func() { e.Lookup("dt-dataschema"); e.Property("NAME") }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
 	if p, ok := e.Property("nAME"); !ok || p.Value != "v" {
 		t.Errorf("%v, %v", p, ok)
 	}
 	if _, ok := e.Property("names"); ok {
 		t.Error("found what is not there")
+	}
+}
+
+func TestNotStored(t *testing.T) {
+	e := message.Event{Message: message.Message{Properties: []message.Property{{Name: "a", Value: "b"}}}, DeviceID: "d"}
+	good := e.AppendBinary(nil)
+	for n := range good {
+		if err := new(message.Event).Decode(good[:n]); !errors.Is(err, message.ErrStored) {
+			t.Errorf("%d bytes: %v", n, err)
+		}
+	}
+	const source, mask, count = 1, 16, 18 // where they are in good
+	for name, change := range map[string]func(b []byte) []byte{
+		"a newer version":          func(b []byte) []byte { b[0] = 2; return b },
+		"an unknown source":        func(b []byte) []byte { b[source] = 6; return b },
+		"an unknown property":      func(b []byte) []byte { b[mask] = 0x80; return b },
+		"more properties than fit": func(b []byte) []byte { return append(b[:count], 0xff, 0xff, 0xff, 0x7f, 0, 0, 0) },
+		"a number without end":     func(b []byte) []byte { return append(b[:count], bytes.Repeat([]byte{0xff}, 20)...) },
+	} {
+		stored := change(slices.Clone(good))
+		var e message.Event
+		if n := testing.AllocsPerRun(1, func() { e.Decode(stored) }); n > 8 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+		if err := e.Decode(stored); !errors.Is(err, message.ErrStored) || e.DeviceID != "" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	var m message.Message
+	if err := m.Decode([]byte{2, 0, 0, 0}); !errors.Is(err, message.ErrStored) {
+		t.Errorf("a newer version: %v", err)
 	}
 }
 
@@ -298,72 +381,4 @@ func TestStoredForm(t *testing.T) {
 			t.Fatal(d)
 		}
 	})
-}
-
-func FuzzParseBag(f *testing.F) {
-	for _, c := range readCases[bagCase](f, "testdata/bags.jsonl") {
-		f.Add(c.Bag)
-	}
-	f.Fuzz(func(t *testing.T, bag string) {
-		var m, back message.Message
-		if m.ParseBag(bag) != nil || m.System[message.To] == "" {
-			return
-		}
-		sent := string(m.AppendBag(nil))
-		if err := back.ParseBag(sent); err != nil {
-			t.Fatalf("%s: %v", sent, err)
-		}
-		if again := string(back.AppendBag(nil)); again != sent {
-			t.Fatalf("%s, then %s", sent, again)
-		}
-	})
-}
-
-func FuzzParseBatch(f *testing.F) {
-	f.Add([]byte(`[{"body":"YQ==","base64Encoded":true,"properties":{"iothub-app-k":"v"}}]`))
-	f.Fuzz(func(t *testing.T, body []byte) {
-		list, err := message.ParseBatch(body)
-		if err != nil {
-			return
-		}
-		total := 0
-		for i := range list {
-			total += list[i].Size()
-		}
-		if total > message.MaxD2C {
-			t.Fatalf("%d bytes", total)
-		}
-	})
-}
-
-func FuzzDecode(f *testing.F) {
-	e := message.Event{Message: message.Message{Properties: []message.Property{{Name: "a", Value: "b"}}, Body: []byte("body")}, DeviceID: "d"}
-	f.Add(e.AppendBinary(nil))
-	f.Fuzz(func(t *testing.T, stored []byte) {
-		var e, back message.Event
-		if e.Decode(stored) != nil {
-			return
-		}
-		if err := back.Decode(e.AppendBinary(nil)); err != nil {
-			t.Fatal(err)
-		}
-		if d := cmp.Diff(e, back); d != "" {
-			t.Fatal(d)
-		}
-	})
-}
-
-func BenchmarkTelemetry(b *testing.B) {
-	const topic = "%24.mid=id%2F1&%24.ct=application%2Fjson&%24.ce=utf-8&severity=1"
-	body := []byte(strings.Repeat("x", 200))
-	b.ReportAllocs()
-	var stored []byte
-	for b.Loop() {
-		var e message.Event
-		if err := e.ParseBag(topic); err != nil {
-			b.Fatal(err)
-		}
-		e.Body, e.DeviceID = body, "dev-1"
-		stored = e.AppendBinary(stored[:0])
-	}
 }

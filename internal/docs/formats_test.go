@@ -53,6 +53,8 @@ func TestFormats(t *testing.T) {
 		{"twin", "recordUpdate", "docs/formats/twin.md", "| 0x0%s | sections"},
 		{"twin", "recordWhole", "docs/formats/twin.md", "| 0x0%s | twin, in the stored form"},
 		{"device", "storedVersion", "docs/formats/identity.md", "| version | byte | %s |"},
+		{"message", "codecVersion", "docs/formats/message.md", "| version | byte | %s |"},
+		{"message", "nullValue", "docs/formats/message.md", "of each: %s if it came without a value"},
 		{"hub", "tableHub", "docs/formats/store.md", "│ %s │ name "},
 		{"hub", "tableDevices", "docs/formats/store.md", "│ %s │ device id"},
 		{"hub", "tablePolicies", "docs/formats/store.md", "│ %s │ name of the policy"},
