@@ -80,18 +80,22 @@ func (e *Event) appendBody(b []byte) []byte {
 	return append(b, '"')
 }
 
-// JSONBody tells whether the message says that its body is JSON in UTF-8:
-// without that, nobody looks into it (messaging-and-auth sheet, 4.4).
-func (m *Message) JSONBody() bool {
+// JSONBody tells whether the message says that its body is JSON in UTF-8.
+func (m *Message) JSONBody() bool { return m.JSONEncoding() == "utf-8" }
+
+// JSONEncoding is the encoding, in lower case, in which the message says that its
+// body is JSON; "" if it does not say so: then nobody looks into it
+// (messaging-and-auth sheet, 4.4). It may be one that is no encoding of text.
+func (m *Message) JSONEncoding() string {
 	kind, parameters, _ := strings.Cut(m.System[ContentType], ";")
-	if !strings.EqualFold(strings.TrimSpace(kind), "application/json") {
-		return false
+	if !equalFold("application/json", strings.TrimSpace(kind)) {
+		return ""
 	}
 	if encoding := m.System[ContentEncoding]; encoding != "" {
-		return strings.EqualFold(encoding, "utf-8")
+		return strings.ToLower(encoding)
 	}
 	_, charset, _ := strings.Cut(parameters, "=")
-	return strings.EqualFold(strings.TrimSpace(charset), "utf-8")
+	return strings.ToLower(strings.TrimSpace(charset))
 }
 
 // appendString appends s as a JSON string.

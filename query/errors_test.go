@@ -141,7 +141,7 @@ func TestTooLongCostsNothing(t *testing.T) {
 		if n > 1<<10 {
 			t.Errorf("%s: refusing %d bytes allocates %d", name, len(text), n)
 		}
-		if q, err := ParseCondition(text); !fault.Is(err, fault.ArgumentInvalid) {
+		if q, err := ParseTarget(text); !fault.Is(err, fault.ArgumentInvalid) {
 			t.Errorf("%s as a condition: %v, %v", name, q, err)
 		}
 	}

@@ -49,6 +49,19 @@ func (t Truth) not() Truth {
 	}
 }
 
+func (t Truth) and(u Truth) Truth {
+	switch {
+	case t == False || u == False:
+		return False
+	case t == True:
+		return u
+	default:
+		return Unknown
+	}
+}
+
+func (t Truth) or(u Truth) Truth { return t.not().and(u.not()).not() }
+
 // Matches evaluates condition e on d, with the three-valued logic of A5. A nil
 // condition is true.
 func Matches(e Expr, d Document) Truth {
@@ -81,11 +94,8 @@ func Matches(e Expr, d Document) Truth {
 func allOf(terms []Expr, d Document) Truth {
 	t := True
 	for _, e := range terms {
-		switch Matches(e, d) {
-		case False:
-			return False
-		case Unknown:
-			t = Unknown
+		if t = t.and(Matches(e, d)); t == False {
+			break
 		}
 	}
 	return t
@@ -95,11 +105,8 @@ func allOf(terms []Expr, d Document) Truth {
 func anyOf(terms []Expr, d Document) Truth {
 	t := False
 	for _, e := range terms {
-		switch Matches(e, d) {
-		case True:
-			return True
-		case Unknown:
-			t = Unknown
+		if t = t.or(Matches(e, d)); t == True {
+			break
 		}
 	}
 	return t
@@ -141,18 +148,22 @@ func calculate(op ArithmeticOp, l, r Value) Value {
 	if l.Kind != Number || r.Kind != Number {
 		return Value{}
 	}
-	a, b := l.Number, r.Number
+	return numberValue(op.apply(l.Number, r.Number))
+}
+
+// apply calculates with doubles; where there is no result it is NaN or infinite.
+func (op ArithmeticOp) apply(a, b float64) float64 {
 	switch op {
 	case Add:
-		return numberValue(a + b)
+		return a + b
 	case Subtract:
-		return numberValue(a - b)
+		return a - b
 	case Multiply:
-		return numberValue(a * b)
+		return a * b
 	case Divide:
-		return numberValue(a / b)
+		return a / b
 	default:
-		return numberValue(math.Mod(a, b))
+		return math.Mod(a, b)
 	}
 }
 

@@ -47,7 +47,7 @@ func TestTruthTables(t *testing.T) {
 
 func condition(t testing.TB, text string, d Document) Truth {
 	t.Helper()
-	q, err := ParseCondition(text)
+	q, err := ParseTarget(text)
 	if err != nil {
 		t.Fatalf("%s: %v", text, err)
 	}

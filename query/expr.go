@@ -79,13 +79,6 @@ func join(op kind, l, r Expr) Expr {
 	return either
 }
 
-// deeper counts a level of nesting; the caller leaves it with p.depth--.
-func (p *parser) deeper() {
-	if p.depth++; p.depth > maxDepth {
-		p.fail(p.tok.start, "", "the condition is nested more than %d deep", maxDepth)
-	}
-}
-
 // operand reads what stands before, between and after operators.
 func (p *parser) operand(least int) Expr {
 	p.deeper()

@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/hubtwin/hubtwin/message"
 )
 
 // seeds are corners of the grammar that the golden cases leave out.
@@ -86,5 +88,66 @@ func FuzzValue(f *testing.F) {
 			t.Errorf("%q and %q are equal, their keys are not", a, b)
 		}
 		arrayContains(v, w)
+	})
+}
+
+// conditionSeeds are corners of conditions that the golden cases leave out.
+var conditionSeeds = []string{
+	"a!='x'and{ $b }<>\"y\"or not-(3)*4>=.5e-1%-2 ?? null",
+	"((null and $body.a[0].b[1][2]) or undefined) = (null or not null) /* */ AND IS_ARRAY($TWIN.Tags.x)",
+	"concat('a' || b, 'c' || ('d' || e)) || '' = SUBSTRING(x || $body.y, as_number(z) - 1, 1e999)",
+	"1 = 1 = true <> false AND (a = b OR c = d OR (e = f AND g = h)) AND - - 3 < -1e999",
+	"twin_change_includes(properties.Reported.a) OR twin_change_includes(tags.b.c)",
+	"$ = '$' AND {$body} = {$twin.a} AND a' = 'it\\'s\\u00e6' AND ||| = '' AND 0x = 'x'",
+}
+
+// FuzzParseCondition: whatever the text, there is a condition whose canonical text
+// is a fixed point, or an error that can be shown.
+func FuzzParseCondition(f *testing.F) {
+	for _, c := range conditionCases(f) {
+		f.Add(c.C)
+	}
+	for _, text := range conditionSeeds {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := ParseCondition(text, message.TwinChangeEvents)
+		if err != nil {
+			checkError(t, text, err)
+			return
+		}
+		if len(c.String()) <= MaxText && strings.Count(text, "(") < maxDepth/2 && strings.Count(text, "|") < maxDepth {
+			reparse(t, c, message.TwinChangeEvents)
+		}
+	})
+}
+
+// FuzzCondition: a condition may meet any message; it holds or not, whatever was
+// evaluated on the message before, and so does its canonical text.
+func FuzzCondition(f *testing.F) {
+	for _, c := range conditionCases(f) {
+		f.Add(c.C, "utf-8", `{"temp":50,"a":[[1,{"b":"x"}]],"when":"2024-03-05T12:00:00Z"}`, "level", "storage")
+	}
+	for _, text := range conditionSeeds {
+		f.Add(text, "utf-16", "{\x00}\x00", "a!", "1,000")
+	}
+	twin := fixture(f)[Devices][0]
+	f.Fuzz(func(t *testing.T, text, encoding, body, key, value string) {
+		c, err := ParseCondition(text, message.TwinChangeEvents)
+		if err != nil {
+			return
+		}
+		s := jsonSubject(message.TwinChangeEvents, encoding, body)
+		s.Event.Properties = []message.Property{{Name: key, Value: value}, {Name: "bare", Null: true}}
+		s.Twin = twin
+		first := c.Evaluate(s)
+		if again := c.Evaluate(s); again != first {
+			t.Fatalf("%s: %v, then %v", c, first, again)
+		}
+		if same, err := ParseCondition(c.String(), message.TwinChangeEvents); err == nil {
+			if got := same.Evaluate(&Subject{Event: s.Event, Twin: twin}); got != first {
+				t.Fatalf("%s is %v, %s is %v", text, first, same, got)
+			}
+		}
 	})
 }

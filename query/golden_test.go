@@ -298,7 +298,7 @@ func TestGroups(t *testing.T) {
 	}
 }
 
-func TestParseCondition(t *testing.T) {
+func TestParseTarget(t *testing.T) {
 	for text, want := range map[string]string{
 		"*":                                   "SELECT * FROM devices",
 		"tags.a=1 and tags.b='x'":             "SELECT * FROM devices WHERE tags.a = 1 AND tags.b = 'x'",
@@ -306,13 +306,13 @@ func TestParseCondition(t *testing.T) {
 		"from devices.modules":                "SELECT * FROM devices.modules",
 		"FROM devices.modules WHERE tags.a=1": "SELECT * FROM devices.modules WHERE tags.a = 1",
 	} {
-		q, err := ParseCondition(text)
+		q, err := ParseTarget(text)
 		if err != nil || q.String() != want {
 			t.Errorf("%s: %v %v, want %s", text, q, err, want)
 		}
 	}
 	for _, text := range []string{"", "* AND true", "SELECT * FROM devices", "tags.a = 1 GROUP BY status", "tags.a ="} {
-		if q, err := ParseCondition(text); !fault.Is(err, fault.ArgumentInvalid) {
+		if q, err := ParseTarget(text); !fault.Is(err, fault.ArgumentInvalid) {
 			t.Errorf("%q: %v, want an error", text, q)
 		}
 	}

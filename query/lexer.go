@@ -1,11 +1,10 @@
 package query
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"unicode"
-	"unicode/utf16"
+
 	"unicode/utf8"
 )
 
@@ -34,6 +33,13 @@ const (
 	greater
 	greaterEqual
 	other // a sign that no query has; the parser says what to write instead
+	// What only conditions have.
+	name   // of an application property or a function
+	system // a name after $
+	leftBrace
+	rightBrace
+	joint    // ||
+	question // ??
 	// The reserved words, which are no first key of a path.
 	and
 	as
@@ -78,31 +84,11 @@ func reservedKind(word string) kind {
 	return path
 }
 
-// token is a piece of the query text.
-type token struct {
-	kind       kind
-	start, end int
-	num        float64 // of a number
-	str        string  // of a text, decoded
-}
-
-// lexer cuts a query into tokens, one at a time. After an error it gives only
-// end, so that the parser unwinds without asking at every step.
+// lexer cuts a query into tokens, one at a time.
 type lexer struct {
-	text string
-	pos  int // where the next token is looked for
-	tok  token
+	scanner
 	segs []string  // the keys of tok if it is a path; overwritten by the next path
 	room [6]string // where segs begins
-	err  *Error
-}
-
-func (l *lexer) fail(offset int, hint, format string, args ...any) {
-	if l.err == nil {
-		l.err = &Error{Offset: offset, Message: fmt.Sprintf(format, args...), Hint: hint, text: l.text}
-	}
-	l.pos = len(l.text)
-	l.tok = token{kind: end, start: len(l.text), end: len(l.text)}
 }
 
 // next moves to the next token.
@@ -114,7 +100,7 @@ func (l *lexer) next() {
 	}
 	switch c := l.text[l.pos]; {
 	case c == '\'' || c == '"':
-		l.stringToken(c)
+		l.stringToken()
 	case '0' <= c && c <= '9':
 		l.numberToken()
 	case c == '-':
@@ -124,33 +110,6 @@ func (l *lexer) next() {
 		l.pathToken()
 	default:
 		l.signToken(c)
-	}
-}
-
-func (l *lexer) at(s string) bool { return strings.HasPrefix(l.text[l.pos:], s) }
-
-// skipBlanks passes white space and comments.
-func (l *lexer) skipBlanks() {
-	for l.pos < len(l.text) {
-		switch c := l.text[l.pos]; {
-		case c == ' ' || '\t' <= c && c <= '\r':
-			l.pos++
-		case c >= utf8.RuneSelf:
-			r, size := utf8.DecodeRuneInString(l.text[l.pos:])
-			if !unicode.IsSpace(r) {
-				return
-			}
-			l.pos += size
-		case c == '/' && l.at("/*"):
-			n := strings.Index(l.text[l.pos+2:], "*/")
-			if n < 0 {
-				l.fail(l.pos, "end it with */", "the comment is not closed")
-				return
-			}
-			l.pos += 2 + n + 2
-		default:
-			return
-		}
 	}
 }
 
@@ -303,93 +262,16 @@ func (l *lexer) decimal() {
 	}
 }
 
-func (l *lexer) digits(is func(byte) bool) int {
-	start := l.pos
-	for l.pos < len(l.text) && is(l.text[l.pos]) {
-		l.pos++
-	}
-	return l.pos - start
-}
-
-func isDigit(c byte) bool { return '0' <= c && c <= '9' }
-
-func isHex(c byte) bool { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }
-
 // stringToken reads a string between quotes.
-func (l *lexer) stringToken(quote byte) {
+func (l *lexer) stringToken() {
 	start := l.pos
-	l.pos++
-	var decoded []byte // stays nil while the text can be used as it stands
-	from := l.pos      // begin of the piece not yet in decoded
-	for l.pos < len(l.text) {
-		switch c := l.text[l.pos]; {
-		case c == quote && l.pos+1 < len(l.text) && l.text[l.pos+1] == quote:
-			decoded = append(decoded, l.text[from:l.pos+1]...)
-			l.pos += 2
-			from = l.pos
-		case c == quote:
-			l.tok = token{kind: text, start: start, end: l.pos + 1, str: l.text[from:l.pos]}
-			if decoded != nil {
-				l.tok.str = string(append(decoded, l.tok.str...))
-			}
-			l.pos++
-			return
-		case c == '\\':
-			decoded = append(decoded, l.text[from:l.pos]...)
-			if decoded = l.escape(decoded); l.err != nil {
-				return
-			}
-			from = l.pos
-		default:
-			l.pos++
-		}
+	s, ok := l.quotedText(true)
+	switch {
+	case !ok:
+		l.fail(start, "text begins and ends with a quote; inside, that quote is written twice", "the text is not closed")
+	case l.err == nil:
+		l.tok = token{kind: text, start: start, end: l.pos, str: s}
 	}
-	l.fail(start, "text begins and ends with a quote; inside, that quote is written twice", "the text is not closed")
-}
-
-// escape decodes the escape sequence at pos onto dst.
-func (l *lexer) escape(dst []byte) []byte {
-	if r, ok := l.hexEscape(); ok {
-		return utf8.AppendRune(dst, l.secondHalf(r))
-	}
-	if l.pos+1 < len(l.text) && strings.IndexByte(`'"\`, l.text[l.pos+1]) >= 0 {
-		l.pos += 2
-		return append(dst, l.text[l.pos-1])
-	}
-	l.fail(l.pos, `there are \', \", \\ and \u with four hexadecimal digits; a backslash is written \\`, "unknown escape")
-	return dst
-}
-
-// secondHalf completes r with the escape that follows if r is the first half
-// of a surrogate pair. Half a pair is the replacement character, as in JSON.
-func (l *lexer) secondHalf(r rune) rune {
-	if !utf16.IsSurrogate(r) {
-		return r
-	}
-	mark := l.pos
-	low, _ := l.hexEscape()
-	if r = utf16.DecodeRune(r, low); r == utf8.RuneError {
-		l.pos = mark
-	}
-	return r
-}
-
-// hexEscape reads \uXXXX.
-func (l *lexer) hexEscape() (rune, bool) {
-	if !l.at(`\u`) || len(l.text) < l.pos+6 {
-		return 0, false
-	}
-	n, err := strconv.ParseUint(l.text[l.pos+2:l.pos+6], 16, 16)
-	if err != nil {
-		return 0, false
-	}
-	l.pos += 6
-	return rune(n), true
-}
-
-func (l *lexer) sign(k kind, size int) {
-	l.tok = token{kind: k, start: l.pos, end: l.pos + size}
-	l.pos += size
 }
 
 var signs = [utf8.RuneSelf]kind{
@@ -416,18 +298,4 @@ func (l *lexer) signToken(c byte) {
 		}
 		l.sign(k, 1)
 	}
-}
-
-// quoted shows a piece of the query in a message, shortened.
-func quoted(s string) string {
-	const most = 40
-	n := 0
-	for i := range s {
-		if n == most {
-			s = s[:i] + "…"
-			break
-		}
-		n++
-	}
-	return strconv.Quote(s)
 }

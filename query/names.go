@@ -37,6 +37,11 @@ func canonical(p Path, from Collection) Path {
 		p[0] = "deviceId" // a synonym that an SDK sample uses
 		return p
 	}
+	return spelled(p)
+}
+
+// spelled gives the fixed names of p their one spelling, in place.
+func spelled(p Path) Path {
 	var room [64]byte // no fixed path is longer
 	lower := room[:0]
 	for i, key := range p {

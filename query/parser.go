@@ -54,18 +54,18 @@ func Parse(text string) (*Query, error) {
 	return parse(text, MaxText, (*parser).query)
 }
 
-// ParseCondition reads the target of a configuration or job as a query: a bare
+// ParseTarget reads the target of a configuration or job as a query: a bare
 // condition about devices, "*" for all devices, or "FROM devices.modules
 // [WHERE condition]". The empty text, which targets nothing, is the caller's.
-func ParseCondition(text string) (*Query, error) {
+func ParseTarget(text string) (*Query, error) {
 	return parse(text, MaxText, (*parser).target)
 }
 
 func parse(text string, most int, start func(*parser) *Query) (*Query, error) {
-	if len(text) > most && (len(text) > most*utf8.UTFMax || utf8.RuneCountInString(text) > most) {
+	if longer(text, most) {
 		return nil, &Error{Message: "the query is longer than " + strconv.Itoa(most) + " characters"}
 	}
-	p := &parser{lexer: lexer{text: text}}
+	p := &parser{lexer: lexer{scanner: scanner{text: text}}}
 	if !p.refused() {
 		p.next()
 		if q := start(p); p.err == nil {
@@ -75,19 +75,22 @@ func parse(text string, most int, start func(*parser) *Query) (*Query, error) {
 	return nil, p.err
 }
 
+// longer tells whether text has more than most characters. It costs in proportion
+// to most.
+func longer(text string, most int) bool {
+	return len(text) > most && (len(text) > most*utf8.UTFMax || utf8.RuneCountInString(text) > most)
+}
+
 type parser struct {
 	lexer
-	from  Collection
-	depth int
+	from Collection
 }
 
 // refused looks at the text as a whole.
 func (p *parser) refused() bool {
 	trimmed := strings.TrimSpace(p.text)
 	switch {
-	case !utf8.ValidString(p.text):
-		at := strings.IndexFunc(p.text, func(r rune) bool { return r == utf8.RuneError })
-		p.fail(at, "", "the query is not UTF-8")
+	case !p.isUTF8("query"):
 	case strings.HasSuffix(trimmed, ";"):
 		// Elsewhere ';' is a character of names.
 		p.fail(strings.LastIndexByte(p.text, ';'), "a query ends without ';'", `unexpected ";"`)
@@ -141,7 +144,7 @@ func (p *parser) query() *Query {
 	return q
 }
 
-// target is the form of ParseCondition.
+// target is the form of ParseTarget.
 func (p *parser) target() *Query {
 	q := &Query{Star: true}
 	switch {
