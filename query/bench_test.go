@@ -2,7 +2,10 @@ package query
 
 import (
 	"fmt"
+	"strings"
 	"testing"
+
+	"github.com/hubtwin/hubtwin/message"
 )
 
 const twoEqualities = "SELECT * FROM devices WHERE tags.location.plant = 'Redmond43' AND properties.reported.connectivity.type = 'cellular'"
@@ -81,5 +84,49 @@ func BenchmarkScan(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkCondition evaluates a condition on one message after another.
+func BenchmarkCondition(b *testing.B) {
+	s := messages(b)["m1"]
+	for name, text := range map[string]string{
+		"property":   "level = 'storage'",
+		"properties": "level = 'storage' AND as_number(severity) >= 3 AND $contentType = 'application/json'",
+		"body":       "$body.temp >= 50 AND $body.pos.city = 'Oslo'",
+		"twin":       "$twin.tags.site = 'Oslo'",
+		"twin case":  "$twin.tags.Site = 'Oslo'",
+	} {
+		c := mustCondition(b, text, message.DeviceMessages)
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				m := Subject{Event: s.Event, Twin: s.Twin}
+				if !c.Holds(&m) {
+					b.Fatal("does not hold")
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkParseCondition(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := ParseCondition("level = 'storage' AND as_number(severity) >= 3 AND $body.pos.city = 'Oslo'", message.DeviceMessages); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkConditionWorst names members of the largest body as often as a
+// condition can.
+func BenchmarkConditionWorst(b *testing.B) {
+	body := "{" + strings.Repeat(`"x":1,`, message.MaxD2C/6-3) + `"y":2}`
+	c := mustCondition(b, "$body.y=2"+strings.Repeat(" AND $body.y=2", MaxText/14-1), message.DeviceMessages)
+	for b.Loop() {
+		if !c.Holds(jsonSubject(message.DeviceMessages, "utf-8", body)) {
+			b.Fatal("does not hold")
+		}
 	}
 }

@@ -85,9 +85,9 @@ type property struct {
 
 // jsonPath leads to a value inside of the body or the twin.
 type jsonPath struct {
-	twin bool
-	path []step // empty for the body or twin itself, which is undefined
-	keys Path   // path as canonical keys; nil if it has an index
+	twin  bool
+	path  []step // empty for the body or twin itself, which is undefined
+	names Path   // of a twin, the steps before the first index; in canonical spelling
 }
 
 // step goes from a value to one in it: a member of an object, or an element.

@@ -201,7 +201,6 @@ func (p *conditionParser) dollar(t token, braces bool) typed {
 
 // members reads the path below body or twin, such as a.b[2].c.
 func (p *conditionParser) members(m *jsonPath, t token, path string) {
-	indexed := false
 	for part := range strings.SplitSeq(path, ".") {
 		key, indexes, _ := strings.Cut(part, "[")
 		m.path = append(m.path, step{key, -1})
@@ -211,7 +210,6 @@ func (p *conditionParser) members(m *jsonPath, t token, path string) {
 			digits, indexes, good = strings.Cut(indexes, "]")
 			n, err := strconv.ParseUint(digits, 10, 31)
 			m.path = append(m.path, step{index: int(n)})
-			indexed = true
 			if good = good && err == nil; indexes == "" {
 				break
 			}
@@ -224,24 +222,23 @@ func (p *conditionParser) members(m *jsonPath, t token, path string) {
 		}
 	}
 	if m.twin {
-		m.spell(indexed)
+		m.spell()
 		p.twin = true
 	} else {
 		p.body = true
 	}
 }
 
-// spell gives fixed names of a twin their spelling, and takes the path as keys.
-func (m *jsonPath) spell(indexed bool) {
-	keys := make(Path, len(m.path))
-	for i, s := range m.path {
-		keys[i] = s.key // "" for an element, which is no fixed name
+// spell gives fixed names of a twin their spelling.
+func (m *jsonPath) spell() {
+	for _, s := range m.path {
+		if s.index >= 0 {
+			break
+		}
+		m.names = append(m.names, s.key)
 	}
-	for i, key := range spelled(keys) {
-		m.path[i].key = key
-	}
-	if !indexed {
-		m.keys = keys
+	for i, name := range spelled(m.names) {
+		m.path[i].key = name
 	}
 }
 

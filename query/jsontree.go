@@ -8,8 +8,9 @@ import (
 // jsonTree is a JSON text with the places of its values, so that many paths can be
 // followed in it after it was read once.
 type jsonTree struct {
-	text  string
-	nodes []jsonNode // a value before those in it; the first is the whole
+	text    string
+	nodes   []jsonNode       // a value before those in it; the first is the whole
+	escaped map[int32]string // names with escapes, decoded, by where they begin
 }
 
 // jsonNode is a value. Its children are the nodes up to next.
@@ -25,7 +26,7 @@ func (t *jsonTree) parse(data []byte) bool {
 		return false
 	}
 	text := string(data)
-	t.text, t.nodes = text, t.nodes[:0]
+	t.text, t.nodes, t.escaped = text, t.nodes[:0], nil
 	var open []int32 // the objects and arrays that are not closed
 	key := int32(-1)
 	for i := nextText(text, 0); i < len(text); i = nextText(text, i) {
@@ -43,6 +44,12 @@ func (t *jsonTree) parse(data []byte) bool {
 		case c == '"' && key < 0 && len(open) > 0 && text[t.nodes[open[len(open)-1]].start] == '{':
 			key = int32(i)
 			i = textEnd(text, i)
+			if quoted := text[key:i]; strings.IndexByte(quoted, '\\') >= 0 {
+				if t.escaped == nil {
+					t.escaped = map[int32]string{}
+				}
+				t.escaped[key] = stringValue(quoted).Text
+			}
 		default:
 			end := textEnd(text, i)
 			t.nodes = append(t.nodes, jsonNode{key, int32(i), int32(end), int32(len(t.nodes) + 1)})
@@ -85,11 +92,15 @@ func (t *jsonTree) child(at int32, s step, fold bool) int32 {
 
 // named tells whether the node at is the member key of its object.
 func (t *jsonTree) named(at int32, key string, fold bool) bool {
-	start := int(t.nodes[at].key)
-	quoted := t.text[start:textEnd(t.text, start)]
-	name := quoted[1 : len(quoted)-1]
-	if strings.IndexByte(name, '\\') >= 0 {
-		name = stringValue(quoted).Text
+	start := t.nodes[at].key
+	if t.escaped != nil {
+		if name, ok := t.escaped[start]; ok {
+			return name == key || fold && strings.EqualFold(name, key)
+		}
 	}
-	return name == key || fold && strings.EqualFold(name, key)
+	rest := t.text[start+1:]
+	if strings.HasPrefix(rest, key) && rest[len(key)] == '"' {
+		return true
+	}
+	return fold && strings.EqualFold(rest[:strings.IndexByte(rest, '"')], key)
 }

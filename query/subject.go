@@ -10,28 +10,20 @@ import (
 	"github.com/hubtwin/hubtwin/message"
 )
 
-// Subject is what conditions look at: one message. It reads body and twin when a
-// condition first asks for them, and keeps them for the next condition; so one
+// Subject is what conditions look at: one message. It reads the body when a
+// condition first asks for it, and keeps it for the next condition; so one
 // goroutine at a time may use it, and the Event must stay as it is.
 type Subject struct {
 	Event *message.Event
-	// Twin is that of the device, or of the module for a module's message. It may be
-	// nil; then all of it is undefined.
-	Twin Document
+	// Twin is that of the device, or of the module for a module's message: a
+	// *twin.Twin or a [Document]. It may be nil; then all of it is undefined.
+	Twin interface {
+		Lookup(path []string) (json string, ok bool)
+	}
 
-	body, twin document
-}
-
-// document is a JSON text that is read when it is first asked for.
-type document struct {
-	tree jsonTree
-	read bool
-	good bool // it is JSON
-}
-
-func (d *document) open(data []byte) {
-	d.read = true
-	d.good = d.tree.parse(data)
+	body jsonTree
+	read bool // body was parsed
+	good bool // and is JSON
 }
 
 // presence is where a path leads.
@@ -65,34 +57,44 @@ func (s *Subject) property(p *property) Value {
 
 // find gives the JSON text that m leads to.
 func (s *Subject) find(m *jsonPath) (json string, found presence) {
-	if len(m.path) == 0 {
+	switch {
+	case len(m.path) == 0:
+		return "", unusable
+	case m.twin:
+		return s.findInTwin(m)
+	case !s.read:
+		s.read, s.good = true, s.body.parse(bodyText(s.Event))
+	}
+	if !s.good {
 		return "", unusable
 	}
-	d := &s.body
-	if m.twin {
-		if s.Twin == nil {
-			return "", unusable
-		}
-		if m.keys != nil {
-			// The spelling of the condition is most likely the twin's.
-			if json, ok := s.Twin.Lookup(m.keys); ok {
-				return json, present
+	if json, ok := s.body.find(m.path, false); ok {
+		return json, present
+	}
+	return "", absent
+}
+
+// findInTwin takes names as they are spelled as far as the twin has them so, which
+// is cheap, and after that in any case.
+func (s *Subject) findInTwin(m *jsonPath) (json string, found presence) {
+	if s.Twin == nil {
+		return "", unusable
+	}
+	for n := len(m.names); n > 0; n-- {
+		json, ok := s.Twin.Lookup(m.names[:n])
+		if ok && n < len(m.path) {
+			var tree jsonTree
+			ok = tree.parse([]byte(json))
+			if ok {
+				json, ok = tree.find(m.path[n:], true)
+			}
+			if !ok {
+				break
 			}
 		}
-		d = &s.twin
-	}
-	if !d.read {
-		if m.twin {
-			d.open(s.Twin.AppendJSON(nil))
-		} else {
-			d.open(bodyText(s.Event))
+		if ok {
+			return json, present
 		}
-	}
-	if !d.good {
-		return "", unusable
-	}
-	if json, ok := d.tree.find(m.path, m.twin); ok {
-		return json, present
 	}
 	return "", absent
 }
