@@ -66,7 +66,8 @@ var aggregateNames = [...]string{Count: "COUNT", Avg: "AVG", Sum: "SUM", Min: "M
 type Path []string
 
 // Expr is a node of a condition: one of Path, *Literal, *List, *Call, *Negate,
-// *Arithmetic, *Compare, *In, *Not, *And, *Or.
+// *Arithmetic, *Compare, *In, *Not, *And, *Or. (A [Condition] has others, and keeps
+// them to itself.)
 type Expr interface{ expr() }
 
 // Literal is a constant: a number, string, Boolean, null or undefined.

@@ -172,7 +172,7 @@ func TestConditionValues(t *testing.T) {
 		{"is_string(bare)", "no"}, {"length(bare) = 0", "undefined"}, {"$body.nul || 'x' = 'x'", "undefined"}, {"as_number(bare) = 0", "undefined"},
 
 		// operands
-		{"$body.temp = $body.code", "no"}, {"$body.temp = $body.arr[1] + 20", "match"}, {"$body.on = true AND $body.off <> true", "match"},
+		{"$body.temp + 1 = 'x'", "no"}, {"$body.temp = $body.code", "no"}, {"$body.temp = $body.arr[1] + 20", "match"}, {"$body.on = true AND $body.off <> true", "match"},
 		{"true = (1 = 1)", "match"}, {"1 < 2 = true", "match"}, {"true < false", "undefined"}, {"1 = 1 = 1", "error"}, {"$body.temp || 'x' = 'x'", "undefined"},
 		{"- $body.half = 0.5", "match"}, {"- level = 'x'", "error"}, {"- null = 0", "error"}, {"level AND true", "error"}, {"true AND 3", "error"},
 		{"$body.on AND $body.temp", "undefined"}, {"$body.off AND $body.temp", "no"}, {"'a' || 3 = 'a3'", "error"}, {"(level ?? 3) = 'x'", "error"},
@@ -197,7 +197,7 @@ func TestConditionValues(t *testing.T) {
 		{"abs (1) = 1", "match"}, {"abs(1,) = 1", "error"}, {"count() = 1", "error"}, {"and(true)", "error"},
 
 		// paths
-		{"$body.a..b = 1", "error"}, {"$body. = 1", "error"}, {"$body.a[] = 1", "error"}, {"$body.a[x] = 1", "error"}, {"$body.a[1 = 1", "error"}, {"$body.a[1]b = 1", "error"},
+		{"$body.a..b = 1", "error"}, {"$body. = 1", "error"}, {"$body.a[] = 1", "error"}, {"$body.a[x] = 1", "error"}, {"$body.a[1 = 1", "error"}, {"$body.a[1]b = 1", "error"}, {"$body.a[0]x1] = 1", "error"},
 		{"$body.[0] = 1", "error"}, {"$body.a]b = 1", "error"}, {"$body.arr[0][0] = null", "match"}, {"$body.arr[00001] = 30", "match"}, {"$body.arr[99999999999] = 30", "error"},
 		{"$twin.Tags.SITE = 'Oslo' AND $TWIN.tags.cost-center = 'A-7'", "match"}, {"is_defined($twin.PROPERTIES.Reported.LastDesiredStatus.Code)", "match"},
 		{"$twin.tags.nope.deeper = null", "undefined"}, {"$twin.tags.site[0] = 'O'", "undefined"}, {"$twin.statusUpdateTime > '2'", "undefined"},

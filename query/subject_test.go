@@ -189,7 +189,7 @@ func TestSystemProperties(t *testing.T) {
 	for _, text := range []string{
 		"$connectionDeviceId = 'd' AND $CONNECTIONMODULEID = 'm' AND $connectionDeviceGenerationId = '7'",
 		"contains($connectionAuthMethod, 'sas') AND $dt-dataschema = 'dtmi:a;1' AND $dt-subject = 'thermostat'",
-		"$userId = 'u' AND {$userid} = 'u' AND $correlationId = 'c' AND $to = '/devices/d'",
+		"$userId = 'u' AND {$userid} = 'u' AND $correlationId = 'c' AND NOT is_defined($to)",
 		"$OWN = '1' AND NOT is_defined({$own}) AND NOT is_defined($messageId) AND NOT is_defined(userId)",
 		"twin.tags = 'x' AND NOT is_defined($twin.tags)",
 	} {
