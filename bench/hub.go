@@ -15,6 +15,7 @@ import (
 	"github.com/hubtwin/hubtwin/auth"
 	"github.com/hubtwin/hubtwin/client"
 	"github.com/hubtwin/hubtwin/internal/fleet"
+	"github.com/hubtwin/hubtwin/mqtt/mqttclient"
 	"github.com/hubtwin/hubtwin/mqtt/packet"
 )
 
@@ -125,7 +126,7 @@ func (h *hubProcess) fill(n int) error {
 	return err
 }
 
-func (h *hubProcess) dial(n int) (net.Conn, error) {
+func (h *hubProcess) dial(n int) (*mqttclient.Conn, error) {
 	return handshake(h.plain, h.connect[n], "$iothub/twin/res/#")
 }
 

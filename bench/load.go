@@ -3,14 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/hubtwin/hubtwin/mqtt/mqttclient"
 	"github.com/hubtwin/hubtwin/mqtt/packet"
 )
 
@@ -23,7 +22,7 @@ type load struct {
 	inFlight    int
 	length      time.Duration
 	// dial opens, connects and subscribes connection n.
-	dial func(n int) (net.Conn, error)
+	dial func(n int) (*mqttclient.Conn, error)
 	// request is the packet of connection n.
 	request func(n int) []byte
 	// answer is how the topic of a good answer begins.
@@ -38,7 +37,7 @@ type result struct {
 
 // run drives the load for its length and waits for the answers under way.
 func (l load) run(ctx context.Context) (result, error) {
-	conns := make([]net.Conn, l.connections)
+	conns := make([]*mqttclient.Conn, l.connections)
 	for n := range conns {
 		c, err := l.dial(n)
 		if err != nil {
@@ -94,7 +93,7 @@ func quantile(sorted []time.Duration, q float64) time.Duration {
 // drive sends a request for every answer. It reads what is there, and answers
 // all of it with one write, as a busy client would. It returns how long each
 // answer took; they come in the order of the requests.
-func (l load) drive(c net.Conn, n int, stopping *atomic.Bool) (answers []time.Duration, err error) {
+func (l load) drive(c *mqttclient.Conn, n int, stopping *atomic.Bool) (answers []time.Duration, err error) {
 	request, prefix := l.request(n), []byte(l.answer(n))
 	burst := bytes.Repeat(request, l.inFlight)
 	sent := make([]time.Time, 0, l.inFlight) // when, of those without an answer
@@ -106,24 +105,16 @@ func (l load) drive(c net.Conn, n int, stopping *atomic.Bool) (answers []time.Du
 		_, err := c.Write(burst[:k*len(request)])
 		return err
 	}
-	c.SetDeadline(time.Now().Add(l.length + 30*time.Second))
+	late := time.Now().Add(l.length + 30*time.Second)
+	c.SetReadDeadline(late)
+	c.SetWriteDeadline(late)
 	if err := send(l.inFlight); err != nil {
 		return nil, err
 	}
-	buf := make([]byte, 64<<10)
-	have := 0
 	for len(sent) > 0 {
-		k, err := c.Read(buf[have:])
-		if err != nil {
-			return answers, err
-		}
-		have += k
-		got, used := 0, 0
-		for {
-			h, body, size, err := packet.Next(buf[used:have], len(buf))
-			if errors.Is(err, packet.ErrIncomplete) {
-				break
-			}
+		got := 0
+		for ; got == 0 || c.Ready(); got++ {
+			h, body, err := c.Next()
 			if err != nil {
 				return answers, err
 			}
@@ -134,16 +125,13 @@ func (l load) drive(c net.Conn, n int, stopping *atomic.Bool) (answers []time.Du
 			if !bytes.HasPrefix(p.Topic, prefix) {
 				return answers, fmt.Errorf("unexpected answer %s %s", p.Topic, p.Payload)
 			}
-			used += size
-			got++
 		}
-		have = copy(buf, buf[used:have])
 		now := time.Now()
 		for _, at := range sent[:got] {
 			answers = append(answers, now.Sub(at))
 		}
 		sent = slices.Delete(sent, 0, got)
-		if !stopping.Load() && got > 0 {
+		if !stopping.Load() {
 			if err := send(got); err != nil {
 				return answers, err
 			}
@@ -153,39 +141,32 @@ func (l load) drive(c net.Conn, n int, stopping *atomic.Bool) (answers []time.Du
 }
 
 // handshake connects and subscribes.
-func handshake(address string, connect packet.Connect, filters ...string) (net.Conn, error) {
-	c, err := net.Dial("tcp", address)
+func handshake(address string, connect packet.Connect, filters ...string) (*mqttclient.Conn, error) {
+	c, err := mqttclient.Dial(context.Background(), mqttclient.Options{Address: address, Connect: connect, Timeout: 30 * time.Second})
 	if err != nil {
 		return nil, err
 	}
-	out, err := packet.AppendConnect(nil, &connect)
-	if err != nil {
+	c.Reserve(64 << 10)
+	if err := subscribe(c, filters); err != nil {
+		c.Close()
 		return nil, err
-	}
-	subs := make([]packet.Subscription, len(filters))
-	for i, f := range filters {
-		subs[i].Filter = []byte(f)
-	}
-	if out, err = packet.AppendSubscribe(out, 1, subs...); err != nil {
-		return nil, err
-	}
-	c.SetDeadline(time.Now().Add(30 * time.Second))
-	if _, err := c.Write(out); err != nil {
-		return nil, err
-	}
-	// CONNACK is four bytes, SUBACK four and a code for each filter.
-	in := make([]byte, 0, 64)
-	for len(in) < 8+len(filters) {
-		k, err := c.Read(in[len(in):cap(in)])
-		if err != nil {
-			return nil, fmt.Errorf("%w after % x", err, in)
-		}
-		in = in[:len(in)+k]
-	}
-	if in[0] != 0x20 || in[3] != 0 {
-		return nil, fmt.Errorf("refused: % x", in)
 	}
 	return c, nil
+}
+
+func subscribe(c *mqttclient.Conn, filters []string) error {
+	if _, err := c.Subscribe(filters...); err != nil {
+		return err
+	}
+	if err := c.Flush(); err != nil {
+		return err
+	}
+	c.SetReadDeadline(time.Now().Add(30 * time.Second))
+	h, _, err := c.Next()
+	if err == nil && h.Type() != packet.TypeSuback {
+		err = fmt.Errorf("%s in place of SUBACK", h.Type())
+	}
+	return err
 }
 
 func publish(topic, payload string) []byte {

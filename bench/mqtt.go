@@ -12,6 +12,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/hubtwin/hubtwin/mqtt/mqttclient"
 	"github.com/hubtwin/hubtwin/mqtt/packet"
 )
 
@@ -163,7 +164,7 @@ func (b *brokerProcess) echo(payload string) func(connections, inFlight int) loa
 	return func(connections, inFlight int) load {
 		topic := func(n int) string { return fmt.Sprintf("bench/properties/reported/%04d", n) }
 		return load{name: "mosquitto echo", connections: connections, inFlight: inFlight,
-			dial: func(n int) (net.Conn, error) {
+			dial: func(n int) (*mqttclient.Conn, error) {
 				return handshake(b.address, packet.Connect{ClientID: fmt.Appendf(nil, "bench-%04d", n), CleanSession: true, KeepAlive: 600}, topic(n))
 			},
 			request: func(n int) []byte { return publish(topic(n), payload) },
