@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -14,9 +15,13 @@ func TestNodeSDKs(t *testing.T) {
 	needSDKs(t)
 	h := newHub(t, "--device", "device1", "--device", "device2", "--device", "device3")
 	h.start()
-	modules, err := filepath.Abs(filepath.Join(tutorial, "node_modules"))
-	if err != nil {
-		t.Fatal(err)
+	var modules []string
+	for _, dir := range []string{tutorial, "sdk"} {
+		path, err := filepath.Abs(filepath.Join(dir, "node_modules"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		modules = append(modules, path)
 	}
 	files, err := filepath.Glob("sdk/*.test.js")
 	if err != nil || len(files) == 0 {
@@ -25,7 +30,7 @@ func TestNodeSDKs(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", append([]string{"--test", "--test-reporter=spec"}, files...)...)
-	cmd.Env = append(os.Environ(), "NODE_PATH="+modules)
+	cmd.Env = append(os.Environ(), "NODE_PATH="+strings.Join(modules, string(filepath.ListSeparator)))
 	for name, value := range h.vars() {
 		cmd.Env = append(cmd.Env, name+"="+value)
 	}

@@ -52,9 +52,14 @@ type Retention struct {
 	Bytes int64         // of each partition; 0 means 1 GiB
 }
 
+// Limits of a log.
+const (
+	MaxPartitions = 32
+	MaxAge        = 7 * 24 * time.Hour
+)
+
 const (
 	usualPartitions = 4
-	maxPartitions   = 32
 	usualAge        = 24 * time.Hour
 	usualBytes      = 1 << 30
 )
@@ -76,8 +81,8 @@ func Open(st store.Store, c Config) (*Log, error) {
 	if c.Partitions == 0 {
 		c.Partitions = usualPartitions
 	}
-	if c.Partitions < 1 || c.Partitions > maxPartitions {
-		return nil, fmt.Errorf("open event log: %d partitions, 1 to %d may be", c.Partitions, maxPartitions)
+	if c.Partitions < 1 || c.Partitions > MaxPartitions {
+		return nil, fmt.Errorf("open event log: %d partitions, 1 to %d may be", c.Partitions, MaxPartitions)
 	}
 	l := &Log{store: st, config: c, streams: map[string]*stream{}}
 	if err := l.openSettings(); err != nil {

@@ -50,7 +50,7 @@ func (l *Log) ParsePosition(stream, text string) (Position, error) {
 	if err != nil {
 		return nil, err
 	}
-	fields := strings.SplitN(text, ".", maxPartitions+1)
+	fields := strings.SplitN(text, ".", MaxPartitions+1)
 	if len(fields) != len(s.parts) {
 		return nil, fmt.Errorf("%w: it has %d partitions", ErrPosition, len(s.parts))
 	}

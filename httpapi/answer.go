@@ -20,6 +20,9 @@ type answer struct {
 	body []byte
 	rows [][]byte
 	sent func() // called once the body has been written; nil for nothing to do
+	// stream, unless nil, writes the body, which has no length, until it has
+	// nothing more to say or the caller is gone.
+	stream func(w http.ResponseWriter)
 }
 
 func ok(body []byte) *answer { return &answer{status: http.StatusOK, body: body} }
@@ -39,6 +42,11 @@ func (a *answer) write(w http.ResponseWriter, rid string) {
 	}
 	if a.status == http.StatusNoContent {
 		w.WriteHeader(a.status)
+		return
+	}
+	if a.stream != nil {
+		w.WriteHeader(a.status)
+		a.stream(w)
 		return
 	}
 	h["Content-Type"] = []string{"application/json; charset=utf-8"}

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
@@ -25,6 +26,9 @@ type Config struct {
 	// Websocket serves /$iothub/websocket, where devices speak MQTT. It does
 	// its own authentication. Without it the path does not exist.
 	Websocket http.Handler
+	// Ending ends when the hub is about to: streams of events end with it. Nil
+	// never does.
+	Ending context.Context
 }
 
 // New makes the handler of the whole API. It starts no goroutines and holds
@@ -32,7 +36,12 @@ type Config struct {
 //
 // The handler bounds bodies. The server must bound the rest: the size of
 // headers, and how long a caller may take to send and to receive.
-func New(c Config) http.Handler { return &api{c} }
+func New(c Config) http.Handler {
+	if c.Ending == nil {
+		c.Ending = context.Background()
+	}
+	return &api{c}
+}
 
 type api struct{ Config }
 

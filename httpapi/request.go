@@ -21,6 +21,7 @@ const (
 	MaxIdentityBody = 64 << 10  // of PUT of a device
 	MaxQueryBody    = 64 << 10  // of a query, whose text has 8192 characters at most
 	MaxBulkBody     = 1 << 20   // of a bulk request of up to 100 devices
+	MaxEventBody    = 512 << 10 // of telemetry: a batch is longer by base64
 )
 
 // call is a request whose caller is known and whose path has been understood.
@@ -56,6 +57,15 @@ func (c *call) condition() hub.Condition {
 
 // body reads the body, which must be there and have at most limit bytes.
 func (c *call) body(limit int64) ([]byte, error) {
+	b, err := c.anyBody(limit)
+	if err == nil && len(b) == 0 {
+		return nil, fault.New(fault.ArgumentNull, "this call needs a body")
+	}
+	return b, err
+}
+
+// anyBody is body for calls that need none.
+func (c *call) anyBody(limit int64) ([]byte, error) {
 	if e := c.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
 		return nil, fault.New(fault.GenericUnsupportedMediaType, "a body must not be compressed: Content-Encoding is not supported")
 	}
@@ -69,8 +79,6 @@ func (c *call) body(limit int64) ([]byte, error) {
 		return nil, tooLarge
 	case err != nil:
 		return nil, fault.New(fault.IotHubFormatError, "the body did not arrive whole").Because(err)
-	case len(b) == 0:
-		return nil, fault.New(fault.ArgumentNull, "this call needs a body")
 	}
 	return b, nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -92,19 +93,26 @@ func (g *rig) key(policy string) string {
 	return ""
 }
 
-// connect lets a device into the hub, as its front end would.
-func (g *rig) connect(name string) {
+// deviceToken signs a token with the key of a device or module.
+func (g *rig) deviceToken(id device.ID) string {
 	g.t.Helper()
-	id := device.ID{Device: name}
 	identity, err := g.hub.Secrets().Identity(context.Background(), id)
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	token, err := auth.Sign(hostName+"/devices/"+name, identity.Authentication.PrimaryKey, "", time.Now().Add(time.Hour))
+	resource := hostName + "/devices/" + strings.Replace(id.String(), "/", "/modules/", 1)
+	token, err := auth.Sign(resource, identity.Authentication.PrimaryKey, "", time.Now().Add(time.Hour))
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	who, err := g.verifier.Device(context.Background(), id, token, time.Now())
+	return token
+}
+
+// connect lets a device into the hub, as its front end would.
+func (g *rig) connect(name string) {
+	g.t.Helper()
+	id := device.ID{Device: name}
+	who, err := g.verifier.Device(context.Background(), id, g.deviceToken(id), time.Now())
 	if err != nil {
 		g.t.Fatal(err)
 	}

@@ -43,6 +43,9 @@ var rows = []row{
 	{segments("devices/{id}"), methods{
 		http.MethodGet: back((*api).getDevice), http.MethodPut: back((*api).putDevice), http.MethodDelete: back((*api).deleteDevice),
 	}},
+	{segments("devices/{id}/messages/events"), sendEvents},
+	{segments("devices/{id}/modules/{mid}/messages/events"), sendEvents},
+	{segments("$hubtwin/events"), methods{http.MethodGet: back((*api).readEvents)}},
 	{segments("devices/{id}/modules"), methods{http.MethodGet: back((*api).noModules)}},
 	{segments("devices/{id}/modules/{mid}"), methods{
 		http.MethodGet: back((*api).noModules), http.MethodPut: back((*api).noModules), http.MethodDelete: back((*api).noModules),
@@ -56,6 +59,8 @@ var rows = []row{
 var twinMethods = methods{
 	http.MethodGet: back((*api).getTwin), http.MethodPatch: back((*api).patchTwin), http.MethodPut: back((*api).putTwin),
 }
+
+var sendEvents = methods{http.MethodPost: {serve: (*api).sendEvents, device: true}}
 
 func segments(path string) []string { return strings.Split(path, "/") }
 

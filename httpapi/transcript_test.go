@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hubtwin/hubtwin/device"
 )
 
 // The transcripts under testdata are read top to bottom against one hub each;
@@ -179,7 +181,14 @@ func (r *reader) compose(e exchange) []byte {
 		fmt.Fprintf(&b, "%s: %s\r\n", name, r.fill(value))
 	}
 	if !authorized {
-		fmt.Fprintf(&b, "Authorization: %s\r\n", r.rig.goodToken(policy))
+		token := ""
+		if name, ok := strings.CutPrefix(policy, "device "); ok {
+			id, module, _ := strings.Cut(name, "/")
+			token = r.rig.deviceToken(device.ID{Device: id, Module: module})
+		} else {
+			token = r.rig.goodToken(policy)
+		}
+		fmt.Fprintf(&b, "Authorization: %s\r\n", token)
 	}
 	switch body := ""; {
 	case e.body == nil:

@@ -33,6 +33,7 @@ type Connection struct {
 	link *presence.Link
 	// generation is that of the identity that connected.
 	generation string
+	sender     sender
 	// clean says that subscriptions end with the connection [MQTT-3.1.2-6].
 	clean bool
 
@@ -88,6 +89,7 @@ func (h *Hub) Connect(ctx context.Context, who auth.Principal, d presence.Device
 		return nil, err
 	}
 	c.generation = s.identity.GenerationID
+	c.sender = senderOf(who, s.identity, modelID)
 	c.Subscriptions, c.Position = s.subscriptions, link.Position()
 	return c, nil
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hubtwin/hubtwin/auth"
+	"github.com/hubtwin/hubtwin/eventlog"
 	"github.com/hubtwin/hubtwin/index"
 	"github.com/hubtwin/hubtwin/presence"
 	"github.com/hubtwin/hubtwin/store"
@@ -25,6 +26,8 @@ type Config struct {
 	// KeepEvents is how many of the newest commits keep their events in the
 	// event log; 0 means 1,000,000.
 	KeepEvents uint64
+	// Events says what the event log keeps.
+	Events eventlog.Config
 	// Index bounds the query index. Its Activity is the hub's business.
 	Index index.Config
 	// ObserveQuery, unless nil, is told of each query, how it ended and how long
@@ -38,6 +41,7 @@ type Hub struct {
 	store  store.Store
 	log    *slog.Logger
 	heads  *heads
+	events *eventlog.Log
 	table  presence.Table
 	keep   uint64
 	secret [32]byte // seals continuation tokens
@@ -76,6 +80,10 @@ func Open(ctx context.Context, c Config) (*Hub, error) {
 	if err := h.openSettings(ctx); err != nil {
 		return nil, fmt.Errorf("open hub: %w", err)
 	}
+	var err error
+	if h.events, err = eventlog.Open(c.Store, c.Events); err != nil {
+		return nil, fmt.Errorf("open hub: %w", err)
+	}
 	follower, err := c.Store.Follow()
 	if err != nil {
 		return nil, fmt.Errorf("open hub: follow commits: %w", err)
@@ -93,6 +101,7 @@ func Open(ctx context.Context, c Config) (*Hub, error) {
 	h.followers.Go(func() { h.follow(run, follower) })
 	h.followers.Go(func() { h.project(run, projection) })
 	h.followers.Go(func() { h.trimEvents(run) })
+	h.followers.Go(func() { h.events.Run(run, h.log) })
 	return h, nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/hubtwin/hubtwin/device"
 	"github.com/hubtwin/hubtwin/fault"
 	"github.com/hubtwin/hubtwin/hub"
+	"github.com/hubtwin/hubtwin/message"
 	"github.com/hubtwin/hubtwin/mqtt/packet"
 	"github.com/hubtwin/hubtwin/twin"
 )
@@ -39,7 +40,7 @@ type conn struct {
 	hub           *hub.Connection
 	rules         twin.Rules
 	subscriptions subscriptions
-	will          *will
+	will          *message.Message // nil if there is none to be sent
 
 	// The deadlines; see deadline.go.
 	timer     *time.Timer   // guarded by out.mu
@@ -172,6 +173,9 @@ func (c *conn) Close(reason error) { c.out.end(reason) }
 func (c *conn) finish() {
 	c.stopTimer()
 	if c.hub != nil {
+		if c.will != nil {
+			c.hub.Will(*c.will)
+		}
 		c.hub.Close()
 	}
 	c.out.close()
@@ -191,10 +195,6 @@ func (c *conn) logEnd(reason error) {
 	log := c.server.config.Log
 	if log.Enabled(ctx, level) {
 		log.LogAttrs(ctx, level, "MQTT connection ended", c.attrs(reason, e)...)
-	}
-	if c.will != nil {
-		log.Info("the will of a device is lost: this version does not store telemetry",
-			slog.String("device", c.id.Device), slog.String("topic", c.will.topic), slog.Int("bytes", len(c.will.payload)))
 	}
 }
 

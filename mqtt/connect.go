@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -19,10 +20,6 @@ import (
 const maxConnectBody = 16 << 10
 
 // will is the message that a device left for the case that it is cut off.
-type will struct {
-	topic   string
-	payload []byte
-}
 
 // admit takes the connection from its first byte to the CONNACK. It gives the
 // reason if the device is not let in; the answer to it is written then.
@@ -121,10 +118,17 @@ func (c *conn) acceptWill(p packet.Connect) error {
 	if !p.HasWill {
 		return nil
 	}
-	if !isEventsTopic(c.id, string(p.Will.Topic)) {
+	bag, ok := eventsTopic(c.id, string(p.Will.Topic))
+	if !ok {
 		return fault.New(fault.IotHubUnauthorized, "the will is for %.100q, which is not the device's events topic", p.Will.Topic)
 	}
-	c.will = &will{string(p.Will.Topic), append([]byte(nil), p.Will.Payload...)}
+	m, err := telemetry(bag, p.Will.Payload, p.Will.Retain)
+	if err != nil {
+		return err
+	}
+	m.Set("iothub-MessageType", "Will")
+	m.Body = bytes.Clone(m.Body)
+	c.will = &m
 	return nil
 }
 

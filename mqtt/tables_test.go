@@ -143,7 +143,7 @@ func TestEventsTopics(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := isEventsTopic(id, r.topic); got != r.own {
+		if _, got := eventsTopic(id, r.topic); got != r.own {
 			t.Errorf("%s: %s: %v", r.id, r.topic, got)
 		}
 	}

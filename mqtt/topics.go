@@ -69,17 +69,22 @@ func intersect(filter, sent string) bool {
 	}
 }
 
-// isEventsTopic tells whether topic is that of id's own telemetry.
-func isEventsTopic(id device.ID, topic string) bool {
-	rest, ok := strings.CutPrefix(topic, "devices/"+id.Device)
+// eventsTopic tells whether topic is that of id's own telemetry, and gives the
+// property bag in it.
+func eventsTopic(id device.ID, topic string) (bag string, ok bool) {
+	bag, ok = strings.CutPrefix(topic, "devices/")
+	if ok {
+		bag, ok = strings.CutPrefix(bag, id.Device)
+	}
 	if ok && id.IsModule() {
-		rest, ok = strings.CutPrefix(rest, "/modules/"+id.Module)
+		if bag, ok = strings.CutPrefix(bag, "/modules/"); ok {
+			bag, ok = strings.CutPrefix(bag, id.Module)
+		}
 	}
-	if !ok {
-		return false
+	if ok {
+		bag, ok = strings.CutPrefix(bag, "/messages/events")
 	}
-	rest, ok = strings.CutPrefix(rest, "/messages/events")
-	return ok && (rest == "" || rest[0] == '/' || rest[0] == '?')
+	return bag, ok && (bag == "" || bag[0] == '/' || bag[0] == '?')
 }
 
 // request is what stands behind a topic as its query.

@@ -83,6 +83,8 @@ type stage struct {
 	stop    func()
 	clients map[string]*client
 	log     logBuffer
+	heard   *hub.EventReader // telemetry, for the back end
+	unheard []hub.Telemetry
 }
 
 func newStage(t *testing.T) *stage {
@@ -97,6 +99,9 @@ func (s *stage) start() {
 		s.t.Fatal(err)
 	}
 	s.hub = h
+	if s.heard, err = h.ReadEvents(owner, "events", hub.From{}); err != nil {
+		s.t.Fatal(err)
+	}
 	s.config.Hub, s.config.Log = h, s.log.logger()
 	s.config.Verifier = &auth.Verifier{Keys: h.Secrets(), Hosts: []string{hostName, "gateway"}}
 	s.serve()
@@ -206,6 +211,8 @@ func (s *stage) service(line string) error {
 		}
 		_, err = s.hub.ReplaceTwin(ctx, owner, id, p, "")
 		return err
+	case "hears":
+		return s.hears(rest)
 	case "sees":
 		d, err := s.hub.Twin(ctx, owner, id)
 		if err == nil && !strings.Contains(string(d.AppendJSON(nil)), body) {
@@ -214,6 +221,30 @@ func (s *stage) service(line string) error {
 		return err
 	}
 	return errors.New("a back end can't do that")
+}
+
+// hears compares the next message that devices have sent: device, property bag
+// and body; or "nothing".
+func (s *stage) hears(want string) error {
+	if len(s.unheard) == 0 {
+		ctx, cancel := context.WithTimeout(s.t.Context(), time.Second)
+		defer cancel()
+		list, _, err := s.heard.Next(ctx)
+		switch {
+		case errors.Is(err, context.DeadlineExceeded) && want == "nothing":
+			return nil
+		case err != nil:
+			return err
+		}
+		s.unheard = list
+	}
+	e := s.unheard[0]
+	s.unheard = s.unheard[1:]
+	got := device.ID{Device: e.DeviceID, Module: e.ModuleID}.String() + " " + string(e.AppendBag(nil)) + " " + string(e.Body)
+	if strings.TrimSpace(got) != want {
+		return fmt.Errorf("a back end hears: %s", got)
+	}
+	return nil
 }
 
 // client is one end of a connection, with all packets that have arrived.

@@ -40,9 +40,8 @@ func (c *conn) publish(h packet.Header, body []byte) error {
 		// The hub has called no method that this could answer, and answers
 		// that nobody waits for are ignored (device-protocol section 4).
 		return c.puback(p)
-	} else if isEventsTopic(c.id, topic) {
-		// To acknowledge it would promise what this version can't keep.
-		return refused("the device sent telemetry, which this version of the hub does not store")
+	} else if bag, ok := eventsTopic(c.id, topic); ok {
+		return c.send(h, p, bag)
 	}
 	return fault.New(fault.IotHubUnauthorizedAccess, "PUBLISH to %.200q, which is no topic of this identity", topic)
 }

@@ -8,6 +8,9 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"time"
+
+	"github.com/hubtwin/hubtwin/eventlog"
 )
 
 // Config describes one hub. The zero value is not valid: [Config.Validate]
@@ -39,6 +42,8 @@ type Config struct {
 	// Admin is the port of health and metrics over plain HTTP, on loopback
 	// addresses only, wherever the hub listens.
 	Admin []int
+	// Events says what the event log keeps, and in how many partitions.
+	Events eventlog.Config
 	// Log is told of what the hub does; nil is slog.Default.
 	Log *slog.Logger
 }
@@ -72,6 +77,12 @@ func (c Config) Validate() error {
 	ports("mqtt-port", c.MQTT, 8883)
 	ports("mqtt-plain-port", c.MQTTPlain, 1883)
 	ports("admin-port", c.Admin, 9464)
+	if n := c.Events.Partitions; n < 0 || n > eventlog.MaxPartitions {
+		bad("partitions: %d; use 4, or any number from 1 to %d", n, eventlog.MaxPartitions)
+	}
+	if age := c.Events.Retention.Age; age != 0 && (age < time.Minute || age > eventlog.MaxAge) {
+		bad("retention: %s; use 24h, or any time from 1m to %s", age, eventlog.MaxAge)
+	}
 	if len(c.HTTPS) == 0 {
 		bad("https-port: a hub can't be without it; use 443, or 0 for any free port")
 	}

@@ -64,7 +64,7 @@ func Open(ctx context.Context, c Config) (_ *Server, err error) {
 	if s.store, err = openStore(c.Data, s.log); err != nil {
 		return nil, err
 	}
-	if s.Hub, err = hub.Open(ctx, hub.Config{Store: s.store, Log: s.log, ObserveQuery: s.queries.observe}); err != nil {
+	if s.Hub, err = hub.Open(ctx, hub.Config{Store: s.store, Log: s.log, Events: c.Events, ObserveQuery: s.queries.observe}); err != nil {
 		return nil, err
 	}
 	if s.Certificates, err = openCertificates(c.Certificates, s.names, time.Now()); err != nil {
@@ -125,6 +125,7 @@ func (s *Server) Run(ctx context.Context) error {
 		Verifier:  verifier,
 		Log:       s.log,
 		Websocket: s.tunnel(ctx, devices),
+		Ending:    ctx,
 	})), s.log)
 	care := newHTTPServer(s.counted(admin{s.Hub.IndexStats, s.queries, s.store}.handler()), s.log)
 	care.limit = maxAdminConnections

@@ -11,9 +11,11 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/hubtwin/hubtwin/auth"
 	"github.com/hubtwin/hubtwin/device"
+	"github.com/hubtwin/hubtwin/eventlog"
 	"github.com/hubtwin/hubtwin/fault"
 	"github.com/hubtwin/hubtwin/server"
 	"github.com/hubtwin/hubtwin/store/pebble"
@@ -31,6 +33,9 @@ type devCommand struct {
 	MQTTPort      *int     `name:"mqtt-port" placeholder:"PORT" help:"Port of MQTT over TLS (8883, or the next free one); 0 is any free one."`
 	MQTTPlainPort *int     `name:"mqtt-plain-port" placeholder:"PORT" help:"Serve MQTT without TLS as well, on loopback addresses only; 0 is any free port."`
 	AdminPort     *int     `name:"admin-port" placeholder:"PORT" help:"Port of health and metrics over HTTP, on loopback addresses only (9464, or another free one); 0 is any free one."`
+
+	Retention  time.Duration `default:"24h" placeholder:"TIME" help:"How long events are kept: 1m to 168h (24h)."`
+	Partitions int           `default:"4" placeholder:"N" help:"Of the event log, 1 to 32; it stays as it was when the data was made (4)."`
 
 	Env       string `type:"path" placeholder:"FILE" help:"Once the hub is ready, write the environment for SDKs here, as export lines for a shell."`
 	LogLevel  string `enum:"debug,info,warn,error" default:"info" help:"Log this and worse: debug, info, warn, error."`
@@ -108,6 +113,7 @@ func (cmd devCommand) config(log io.Writer) (c server.Config, dir string, err er
 		HTTPS:        ports(cmd.HTTPSPort, httpsPort, 8443),
 		MQTT:         ports(cmd.MQTTPort, mqttPort, mqttPort+1),
 		Admin:        adminPorts(cmd.AdminPort),
+		Events:       eventlog.Config{Partitions: cmd.Partitions, Retention: eventlog.Retention{Age: cmd.Retention}},
 		Log:          logger(log, cmd.LogLevel, cmd.LogFormat),
 	}
 	if !cmd.Ephemeral {

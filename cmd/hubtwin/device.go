@@ -18,6 +18,7 @@ type deviceCommands struct {
 	Create           deviceCreate           `cmd:"" help:"Register a device."`
 	Update           deviceUpdate           `cmd:"" help:"Enable or disable a device, or change its keys."`
 	Delete           deviceDelete           `cmd:"" help:"Remove a device and its twin."`
+	SendEvent        deviceSendEvent        `cmd:"" help:"Send a message in the name of a device, to see where it goes."`
 	ConnectionString deviceConnectionString `cmd:"" help:"Print what a device needs to connect."`
 }
 

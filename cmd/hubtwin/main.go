@@ -4,6 +4,7 @@
 //	hubtwin device   list, create, change and delete devices
 //	hubtwin twin     show and change twins
 //	hubtwin query    ask about all twins at once
+//	hubtwin monitor  watch what devices send
 //
 // Each command is a struct whose fields are its flags and whose Run does the
 // work; dev.go has the hub, the others speak to a hub through package client.
@@ -34,6 +35,7 @@ type commands struct {
 	Device  deviceCommands `cmd:"" help:"List, create, change and delete devices."`
 	Twin    twinCommands   `cmd:"" help:"Show and change the twin of a device."`
 	Query   queryCommand   `cmd:"" help:"Ask about all twins at once, in the hub's SQL."`
+	Monitor monitorCommand `cmd:"" help:"Watch what devices send."`
 	Version versionCommand `cmd:"" help:"Say which version this is."`
 }
 

@@ -21,7 +21,7 @@ type page struct {
 type row struct{ id, behaviour, source, basis, evidence string }
 
 var (
-	rowID    = regexp.MustCompile(`\b(?:AUTH|REG|TWIN|QRY|MQTT|REST|EVT|DUR|MSG|C2D|CND)-\d\d\b`)
+	rowID    = regexp.MustCompile(`\b(?:AUTH|REG|TWIN|QRY|MQTT|REST|EVT|DUR|MSG|C2D|CND|TEL|LOG|MOD|MTH|X509|JOB|BLK|RTE|ENR|FLT|FIL)-\d\d\b`)
 	caseID   = regexp.MustCompile(`^([A-Z])(\d+)$`)
 	quoted   = regexp.MustCompile("`([^`]+)`")
 	namesOne = regexp.MustCompile(`^[a-z0-9/]+\.Test\w+(/.+)?$|^\w+\.test\.js: [^…]`)
