@@ -58,10 +58,14 @@ for (const [name, transport] of Object.entries(transports)) {
 
 test('HTTPS: one message, and a batch', async () => {
   const client = Client.fromConnectionString(await deviceString(deviceId), Http);
-  const message = new Message('one');
-  message.properties.add('k', 'v');
-  await promised(client, 'sendEvent', message);
-  await promised(client, 'sendEventBatch', [new Message('two'), new Message('three')]);
+  try {
+    const message = new Message('one');
+    message.properties.add('k', 'v');
+    await promised(client, 'sendEvent', message);
+    await promised(client, 'sendEventBatch', [new Message('two'), new Message('three')]);
+  } finally {
+    await client.close();
+  }
   sent += 3;
   const list = (await events(sent)).slice(-3);
   assert.deepEqual(list.map((e) => Buffer.from(e.Body, 'base64').toString()), ['one', 'two', 'three']);
