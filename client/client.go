@@ -69,7 +69,8 @@ type request struct {
 	path   []string // segments, not escaped
 	query  url.Values
 	header http.Header
-	body   []byte // nil for none
+	body   []byte    // nil for none
+	stream io.Reader // in place of body, of any length
 }
 
 func get(path ...string) request { return request{method: http.MethodGet, path: path} }
@@ -117,7 +118,11 @@ func (c *Client) prepare(ctx context.Context, r request) (*http.Request, error) 
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, r.method, c.url(r), bytes.NewReader(r.body))
+	var body io.Reader = bytes.NewReader(r.body)
+	if r.stream != nil {
+		body = io.NopCloser(r.stream) // hides what it is, and with that its length
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, c.url(r), body)
 	if err != nil {
 		return nil, err
 	}

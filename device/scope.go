@@ -34,6 +34,21 @@ func (i *Identity) ParentScope() string {
 	return ""
 }
 
+// SetScopes puts other scopes in the place of those that i names: own in that of
+// an edge device's own, and parent, unless it is "", in that of its parent's.
+func (i *Identity) SetScopes(own, parent string) {
+	if i.IoTEdge {
+		i.DeviceScope = own
+	}
+	switch {
+	case parent == "":
+	case i.IoTEdge:
+		i.ParentScopes = []string{parent}
+	default:
+		i.DeviceScope = parent
+	}
+}
+
 // ScopeDevice is the device that a scope belongs to, by its spelling alone. It
 // is how the caller of [Create] and [Replace] finds the parent.
 func ScopeDevice(scope string) (ID, bool) {

@@ -40,10 +40,13 @@ func New(c Config) http.Handler {
 	if c.Ending == nil {
 		c.Ending = context.Background()
 	}
-	return &api{c}
+	return &api{Config: c, imports: make(chan struct{}, maxImports)}
 }
 
-type api struct{ Config }
+type api struct {
+	Config
+	imports chan struct{} // holds one for each import and export under way
+}
 
 // ServeHTTP answers one request.
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {

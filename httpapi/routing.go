@@ -39,6 +39,8 @@ type methods map[string]endpoint
 var rows = []row{
 	{segments("devices/query"), methods{http.MethodPost: back((*api).query)}},
 	{segments("$hubtwin/explain"), methods{http.MethodPost: back((*api).explain)}},
+	{segments("$hubtwin/import"), methods{http.MethodPost: back((*api).importLines)}},
+	{segments("$hubtwin/export"), methods{http.MethodGet: back((*api).exportLines)}},
 	{segments("devices"), methods{http.MethodGet: back((*api).listDevices), http.MethodPost: back((*api).bulk)}},
 	{segments("devices/{id}"), methods{
 		http.MethodGet: back((*api).getDevice), http.MethodPut: back((*api).putDevice), http.MethodDelete: back((*api).deleteDevice),

@@ -29,7 +29,9 @@ func (h *Hub) Bulk(ctx context.Context, who auth.Principal, items []device.BulkI
 	outcomes := make([]error, len(items))
 	var done sync.WaitGroup
 	for i := range items {
-		done.Go(func() { outcomes[i] = h.bulkItem(ctx, items[i], rules) })
+		done.Go(func() {
+			outcomes[i] = h.bulkItem(ctx, items[i], rules, func() (*twin.Replacement, error) { return twinContent(items[i], rules) })
+		})
 	}
 	done.Wait()
 	var failed []BulkError
@@ -41,22 +43,22 @@ func (h *Hub) Bulk(ctx context.Context, who auth.Principal, items []device.BulkI
 	return failed, nil
 }
 
-func (h *Hub) bulkItem(ctx context.Context, item device.BulkItem, rules twin.Rules) error {
+// bulkItem carries out one item. content gives the twin data that an identity
+// brings along, or nil.
+func (h *Hub) bulkItem(ctx context.Context, item device.BulkItem, rules twin.Rules, content func() (*twin.Replacement, error)) error {
 	if item.Err != nil {
 		return item.Err
 	}
 	id := item.Identity.ID
+	if mode, c, ok := itemPut(item); ok {
+		first, err := content()
+		if err != nil {
+			return err
+		}
+		_, err = h.put(ctx, item.Identity, mode, c, first)
+		return err
+	}
 	switch item.Mode {
-	case device.BulkCreate:
-		return h.bulkPut(ctx, item, rules, putNew, "")
-	case device.BulkUpdate:
-		return h.bulkPut(ctx, item, rules, putExisting, Any)
-	case device.BulkUpdateIfMatchEtag:
-		return h.bulkPut(ctx, item, rules, putExisting, mustMatch(item.Etag))
-	case device.BulkCreateOrUpdate:
-		return h.bulkPut(ctx, item, rules, putAny, Any)
-	case device.BulkCreateOrUpdateIfMatch:
-		return h.bulkPut(ctx, item, rules, putAny, mustMatch(item.Etag))
 	case device.BulkDelete:
 		return h.delete(ctx, id, Any)
 	case device.BulkDeleteIfMatchEtag:
@@ -69,6 +71,23 @@ func (h *Hub) bulkItem(ctx context.Context, item device.BulkItem, rules twin.Rul
 	return fault.New(fault.ArgumentInvalid, "importMode %q is not known", item.Mode)
 }
 
+// itemPut gives the put that an item is, if its mode writes identities.
+func itemPut(item device.BulkItem) (mode putMode, c Condition, ok bool) {
+	switch item.Mode {
+	case device.BulkCreate:
+		return putNew, "", true
+	case device.BulkUpdate:
+		return putExisting, Any, true
+	case device.BulkUpdateIfMatchEtag:
+		return putExisting, mustMatch(item.Etag), true
+	case device.BulkCreateOrUpdate:
+		return putAny, Any, true
+	case device.BulkCreateOrUpdateIfMatch:
+		return putAny, mustMatch(item.Etag), true
+	}
+	return 0, "", false
+}
+
 // mustMatch is the condition of the …IfMatchETag modes: an item without an etag
 // matches nothing.
 func mustMatch(etag string) Condition {
@@ -78,26 +97,22 @@ func mustMatch(etag string) Condition {
 	return Condition(etag)
 }
 
-func (h *Hub) bulkPut(ctx context.Context, item device.BulkItem, rules twin.Rules, mode putMode, c Condition) error {
-	content, err := twinContent(item, rules)
-	if err != nil {
-		return err
-	}
-	_, err = h.put(ctx, item.Identity, mode, c, content)
-	return err
-}
-
 func (h *Hub) bulkTwin(ctx context.Context, item device.BulkItem, rules twin.Rules, c Condition) error {
-	body, err := twinBody(item)
-	if err != nil {
-		return err
-	}
-	p, err := twin.ParsePatch(body, rules)
+	p, err := itemPatch(item, rules)
 	if err != nil {
 		return err
 	}
 	_, err = h.mergeTwin(ctx, item.Identity.ID, p, c)
 	return err
+}
+
+// itemPatch is the patch that an item in a mode of twins is.
+func itemPatch(item device.BulkItem, rules twin.Rules) (*twin.Patch, error) {
+	body, err := twinBody(item)
+	if err != nil {
+		return nil, err
+	}
+	return twin.ParsePatch(body, rules)
 }
 
 // twinContent is the twin data that an identity item brings along, or nil.

@@ -144,7 +144,7 @@ func created(want device.Identity, parent *device.Identity, content *twin.Replac
 	}
 	t := twin.New(at)
 	if content != nil {
-		if t, _, err = t.Replace(content, at); err != nil {
+		if t, err = twin.Restore(content, at); err != nil {
 			return nil, nil, err
 		}
 	}

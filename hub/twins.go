@@ -73,7 +73,7 @@ func (h *Hub) changeTwin(ctx context.Context, id device.ID, c Condition, apply t
 		// The condition comes first, also for a patch that changes nothing
 		// (twin sheet, C12).
 		if !c.holds(old.twin.Etag()) {
-			return nil, nil, fault.New(fault.PreconditionFailed, "PreconditionFailed, ETag may be invalid. The twin of %q is at etag %q", id, old.twin.Etag())
+			return nil, nil, twinMoved(id, old.twin.Etag())
 		}
 		return applyTwin(id, old, now(), apply)
 	})
@@ -95,6 +95,10 @@ func applyTwin(id device.ID, old *state, at time.Time, apply twinChange) (*state
 	next := *old
 	next.twin = t
 	return &next, [][]byte{twinEvent(id, t, change, at).encode()}, nil
+}
+
+func twinMoved(id device.ID, have string) error {
+	return fault.New(fault.PreconditionFailed, "PreconditionFailed, ETag may be invalid. The twin of %q is at etag %q", id, have)
 }
 
 // twinNotFound is 404001 for modules too: twins know no ModuleNotFound (twin

@@ -3,6 +3,7 @@ package twin
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 )
 
 // ErrStoredForm is given by [Decode] for bytes that no twin was stored as.
@@ -21,9 +22,10 @@ const (
 
 // AppendBinary appends the stored form of the twin.
 func (t *Twin) AppendBinary(dst []byte) []byte {
+	nodes := count(t.tags.members) + count(t.desired.members) + count(t.reported.members)
+	dst = slices.Grow(dst, t.text()+64) // about as much as it takes
 	dst = append(dst, binaryVersion)
 	dst = binary.AppendUvarint(dst, uint64(t.etag))
-	nodes := count(t.tags.members) + count(t.desired.members) + count(t.reported.members)
 	dst = binary.AppendUvarint(dst, uint64(nodes))
 	dst = t.tags.appendBinary(dst)
 	dst = t.desired.appendBinary(dst)

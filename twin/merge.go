@@ -5,6 +5,14 @@ type part struct {
 	given   bool // the body names the section
 	clear   bool // its value is null: every key goes
 	members []node
+	kept    kept
+}
+
+// kept is what a section of an import had where it came from: the stamp and
+// $version of the section; zero for none. Its members carry their own stamps.
+type kept struct {
+	stamp
+	number int64
 }
 
 // merge applies p to the section and gives the difference: removals as null,
@@ -115,10 +123,14 @@ func locate(old, patch []node, places []int) (_ []int, fresh int) {
 	return places, fresh
 }
 
-// store copies a member of a patch for keeping: stamped, and without the nulls
-// below it. whole says that there were none.
+// store copies a member of a patch for keeping: stamped, unless it comes with a
+// stamp of its own, and without the nulls below it. whole says that there were
+// none.
 func (m *merger) store(p *node) (n node, whole bool) {
 	n, whole = node{key: p.key, raw: p.raw, stamp: m.stamp}, true
+	if p.at != 0 {
+		n.stamp = p.stamp
+	}
 	m.cost.add(n.ownCost())
 	if len(p.kids) == 0 {
 		return n, whole

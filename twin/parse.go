@@ -28,9 +28,11 @@ type Patch struct {
 	held          int // length of the body
 }
 
-// Replacement is the body of a back end's PUT, checked. It is immutable.
+// Replacement is the body of a back end's PUT, or the twin of an import, checked.
+// It is immutable.
 type Replacement struct {
 	tags, desired part
+	reported      part // of imports only
 	held          int
 }
 
@@ -93,6 +95,8 @@ type parser struct {
 	nulls   bool // null means "remove"; else it is refused
 	device  bool // the body comes from a device
 	refusal *fault.Error
+
+	metadata, version string // texts of $metadata and $version in the newest section, for imports
 }
 
 // refuse ends parsing with a refusal. Whether the rest is JSON is seen to by
@@ -190,6 +194,18 @@ func (p *parser) section(name string) part {
 	return part{}
 }
 
+// hidden passes $version or $metadata, which only imports look at.
+func (p *parser) hidden(key string) {
+	p.peek()
+	start := p.at
+	p.skip()
+	if key == "$version" {
+		p.version = p.text[start:p.at]
+	} else {
+		p.metadata = p.text[start:p.at]
+	}
+}
+
 // members reads an object whose values lie at depth. Objects collect their
 // members at the end of room, which all levels share, and copy them once their
 // number is known.
@@ -198,7 +214,7 @@ func (p *parser) members(depth int, room []node) []node {
 	for more := p.first('}'); more; more = p.more('}') {
 		key := p.key()
 		if depth == 1 && !p.device && (key == "$version" || key == "$metadata") {
-			p.skip()
+			p.hidden(key)
 			continue
 		}
 		p.checkKey(key)

@@ -121,8 +121,10 @@ func (t *Twin) Merge(p *Patch, now time.Time) (*Twin, *Change, error) {
 
 // Replace puts the document of a back end in the place of tags and desired
 // properties at now (twin-semantics 7.2). It always counts as a change of the
-// desired properties, and stamps every node of them. The error is
-// ArgumentInvalid, for a section that is too large.
+// desired properties, and stamps every node of them. A document of an import
+// replaces reported properties too if it has them, and keeps the stamps it came
+// with; versions never go back. The error is ArgumentInvalid, for a section that
+// is too large.
 func (t *Twin) Replace(r *Replacement, now time.Time) (*Twin, *Change, error) {
 	next := *t
 	c := &Change{twin: &next, replaced: true}
@@ -131,6 +133,13 @@ func (t *Twin) Replace(r *Replacement, now time.Time) (*Twin, *Change, error) {
 	next.desired.replace(r.desired, s)
 	c.desired = notNil(vanished(t.desired.members, next.desired.members))
 	next.desired.touch(s)
+	next.desired.keep(r.desired.kept)
+	if r.reported.given {
+		s := stamp{at: Ticks(now)}
+		next.reported.replace(r.reported, s)
+		next.reported.touch(s)
+		next.reported.keep(r.reported.kept)
+	}
 	next.etag++
 	return next.settle(c, r.held)
 }

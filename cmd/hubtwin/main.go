@@ -5,6 +5,8 @@
 //	hubtwin twin     show and change twins
 //	hubtwin query    ask about all twins at once
 //	hubtwin monitor  watch what devices send
+//	hubtwin import   register a fleet from a file
+//	hubtwin export   write the whole registry to a file
 //
 // Each command is a struct whose fields are its flags and whose Run does the
 // work; dev.go has the hub, the others speak to a hub through package client.
@@ -36,6 +38,8 @@ type commands struct {
 	Twin    twinCommands   `cmd:"" help:"Show and change the twin of a device."`
 	Query   queryCommand   `cmd:"" help:"Ask about all twins at once, in the hub's SQL."`
 	Monitor monitorCommand `cmd:"" help:"Watch what devices send."`
+	Import  importCommand  `cmd:"" help:"Register a fleet from a file: devices, modules and twins."`
+	Export  exportCommand  `cmd:"" help:"Write the whole registry with its twins to a file."`
 	Version versionCommand `cmd:"" help:"Say which version this is."`
 }
 
