@@ -23,7 +23,8 @@
 //
 // An endpoint is a function from a call to an answer or an error; it never
 // touches the ResponseWriter. So there is one place where answers are written,
-// one where errors are, and one where a panic becomes a 500 (see api.go).
+// one where errors are, and one where a panic becomes a 500 (see api.go). Imports and
+// exports are streams: their answer is written line by line (see stream.go).
 //
 // # What is not served yet
 //
