@@ -137,6 +137,13 @@ func (h *hubProcess) patch(connections, inFlight int) load {
 		answer:  func(int) string { return "$iothub/twin/res/204/" }}
 }
 
+func (h *hubProcess) telemetry(connections, inFlight int) load {
+	return load{name: "hub telemetry", connections: connections, inFlight: inFlight, dial: h.dial,
+		request: func(n int) []byte {
+			return publishQoS(1, 1, "devices/"+string(h.connect[n].ClientID)+"/messages/events/", payload)
+		}}
+}
+
 func (h *hubProcess) get(connections, inFlight int) load {
 	request := publish("$iothub/twin/GET/?$rid=1", "")
 	return load{name: "hub get", connections: connections, inFlight: inFlight, dial: h.dial,

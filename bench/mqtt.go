@@ -62,6 +62,8 @@ func benchMQTT(ctx context.Context, args []string) error {
 	}{
 		{"reported PATCH, durable", devices, 4, hub.patch, broker.echo(payload)},
 		{"reported PATCH, durable", 64, 1, hub.patch, broker.echo(payload)},
+		{"telemetry QoS 1, durable", devices, 4, hub.telemetry, broker.take(payload)},
+		{"telemetry QoS 1, durable", 64, 1, hub.telemetry, broker.take(payload)},
 		{"twin GET, 1 KB", devices, 4, hub.get, broker.echo(first + payload)},
 		{"twin GET, 1 KB", 50, 32, hub.get, broker.echo(first + payload)},
 	}
@@ -158,6 +160,17 @@ func startMosquitto(ctx context.Context) (*brokerProcess, error) {
 		return nil, err
 	}
 	return b, nil
+}
+
+// take is a broker that takes messages with QoS 1 and has nobody to give them to.
+func (b *brokerProcess) take(payload string) func(connections, inFlight int) load {
+	return func(connections, inFlight int) load {
+		return load{name: "mosquitto PUBACK", connections: connections, inFlight: inFlight,
+			dial: func(n int) (*mqttclient.Conn, error) {
+				return handshake(b.address, packet.Connect{ClientID: fmt.Appendf(nil, "bench-%04d", n), CleanSession: true, KeepAlive: 600}, "bench/none")
+			},
+			request: func(n int) []byte { return publishQoS(1, 1, fmt.Sprintf("bench/events/%04d", n), payload) }}
+	}
 }
 
 func (b *brokerProcess) echo(payload string) func(connections, inFlight int) load {
