@@ -13,6 +13,7 @@ import (
 // these devices.
 var guides = map[string][]string{
 	"telemetry": {"pump-1", "pump-2"},
+	"simulate":  {"pump-1"},
 }
 
 // passing is what differs from run to run in the outputs of guides.

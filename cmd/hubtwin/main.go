@@ -7,6 +7,7 @@
 //	hubtwin monitor  watch what devices send
 //	hubtwin import   register a fleet from a file
 //	hubtwin export   write the whole registry to a file
+//	hubtwin simulate be a fleet of devices
 //
 // Each command is a struct whose fields are its flags and whose Run does the
 // work; dev.go has the hub, the others speak to a hub through package client.
@@ -33,14 +34,15 @@ import (
 )
 
 type commands struct {
-	Dev     devCommand     `cmd:"" help:"Run a hub for development on this machine."`
-	Device  deviceCommands `cmd:"" help:"List, create, change and delete devices."`
-	Twin    twinCommands   `cmd:"" help:"Show and change the twin of a device."`
-	Query   queryCommand   `cmd:"" help:"Ask about all twins at once, in the hub's SQL."`
-	Monitor monitorCommand `cmd:"" help:"Watch what devices send."`
-	Import  importCommand  `cmd:"" help:"Register a fleet from a file: devices, modules and twins."`
-	Export  exportCommand  `cmd:"" help:"Write the whole registry with its twins to a file."`
-	Version versionCommand `cmd:"" help:"Say which version this is."`
+	Dev      devCommand      `cmd:"" help:"Run a hub for development on this machine."`
+	Device   deviceCommands  `cmd:"" help:"List, create, change and delete devices."`
+	Twin     twinCommands    `cmd:"" help:"Show and change the twin of a device."`
+	Query    queryCommand    `cmd:"" help:"Ask about all twins at once, in the hub's SQL."`
+	Monitor  monitorCommand  `cmd:"" help:"Watch what devices send."`
+	Import   importCommand   `cmd:"" help:"Register a fleet from a file: devices, modules and twins."`
+	Export   exportCommand   `cmd:"" help:"Write the whole registry with its twins to a file."`
+	Simulate simulateCommand `cmd:"" help:"Be a fleet of devices, and measure."`
+	Version  versionCommand  `cmd:"" help:"Say which version this is."`
 }
 
 const description = `A hub for IoT devices, compatible with Azure IoT Hub, in one program.

@@ -31,6 +31,9 @@ type Options struct {
 	// TLS is nil for a connection without TLS. Without a ServerName it is the
 	// host of Address.
 	TLS *tls.Config
+	// Dial, if not nil, takes the place of Address and TLS: it opens what MQTT is
+	// spoken through.
+	Dial func(ctx context.Context) (net.Conn, error)
 	// Connect is the packet to begin with.
 	Connect packet.Connect
 	// Timeout is for all of Dial; 0 is 60 s.
@@ -91,7 +94,10 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 }
 
 func dial(ctx context.Context, o Options) (net.Conn, error) {
-	if o.TLS == nil {
+	switch {
+	case o.Dial != nil:
+		return o.Dial(ctx)
+	case o.TLS == nil:
 		return new(net.Dialer).DialContext(ctx, "tcp", o.Address)
 	}
 	return (&tls.Dialer{Config: o.TLS}).DialContext(ctx, "tcp", o.Address)
