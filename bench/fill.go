@@ -19,6 +19,7 @@ import (
 
 	"github.com/hubtwin/hubtwin/auth"
 	"github.com/hubtwin/hubtwin/device"
+	"github.com/hubtwin/hubtwin/fault"
 	"github.com/hubtwin/hubtwin/hub"
 	"github.com/hubtwin/hubtwin/internal/fleet"
 	"github.com/hubtwin/hubtwin/presence"
@@ -180,6 +181,10 @@ type silent struct{}
 
 func (silent) Desired(presence.DesiredChange) {}
 func (silent) Close(error)                    {}
+
+func (silent) Invoke(presence.MethodCall, func(presence.MethodAnswer, error)) (func(), error) {
+	return nil, fault.New(fault.DeviceNotOnline, "it does not listen")
+}
 
 // report writes how far a long step is, every few seconds until ctx ends.
 func report(ctx context.Context, w io.Writer, what string, done *atomic.Int64, total int) {

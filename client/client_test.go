@@ -24,9 +24,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// startHub runs a hub in memory behind TLS. It gives the connection strings of
+// startHub runs a hub in memory behind TLS. It gives the hub, the connection strings of
 // its policies by name, and the authority of its certificate.
-func startHub() (strings map[string]string, roots *x509.CertPool, stop func()) {
+func startHub() (h *hub.Hub, strings map[string]string, roots *x509.CertPool, stop func()) {
 	st := memory.New()
 	log := slog.New(slog.DiscardHandler)
 	h, err := hub.Open(context.Background(), hub.Config{Store: st, Log: log})
@@ -45,7 +45,7 @@ func startHub() (strings map[string]string, roots *x509.CertPool, stop func()) {
 	}
 	roots = x509.NewCertPool()
 	roots.AddCert(server.Certificate())
-	return strings, roots, func() {
+	return h, strings, roots, func() {
 		server.Close()
 		h.Close()
 		st.Close()
@@ -55,7 +55,7 @@ func startHub() (strings map[string]string, roots *x509.CertPool, stop func()) {
 // open starts a hub and gives a client of it, for a policy.
 func open(t *testing.T, policy string) *client.Client {
 	t.Helper()
-	connectionStrings, roots, stop := startHub()
+	_, connectionStrings, roots, stop := startHub()
 	c, err := client.New(connectionStrings[policy], client.Options{RootCAs: roots})
 	if err != nil {
 		t.Fatal(err)
@@ -286,7 +286,7 @@ func TestContext(t *testing.T) {
 
 // A certificate of an authority that the client was not told of is refused.
 func TestUnknownAuthority(t *testing.T) {
-	connectionStrings, _, stop := startHub()
+	_, connectionStrings, _, stop := startHub()
 	defer stop()
 	c, err := client.New(connectionStrings["service"], client.Options{RootCAs: x509.NewCertPool()})
 	if err != nil {

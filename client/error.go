@@ -47,6 +47,11 @@ func newError(status int, h http.Header, body []byte) *Error {
 	var b struct{ Message string }
 	// What is not JSON does not come from a hub; the status must do then.
 	if json.Unmarshal(body, &b) == nil {
+		// Failures of methods have a document in the place of the text.
+		var inner struct{ Message string }
+		if json.Unmarshal([]byte(b.Message), &inner) == nil && inner.Message != "" {
+			b = inner
+		}
 		name, text, ok := strings.Cut(strings.TrimPrefix(b.Message, "ErrorCode:"), ";")
 		if ok && strings.HasPrefix(b.Message, "ErrorCode:") {
 			e.Message = text

@@ -13,7 +13,7 @@ import (
 func Example() {
 	// A hub for this example. In life, connection strings come from `hubtwin
 	// dev`, and RootCAs is not needed where the system knows the authority.
-	connectionStrings, roots, stop := startHub()
+	_, connectionStrings, roots, stop := startHub()
 	defer stop()
 
 	c, err := client.New(connectionStrings["iothubowner"], client.Options{RootCAs: roots})

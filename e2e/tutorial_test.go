@@ -39,10 +39,17 @@ func TestTutorial(t *testing.T) {
 	h.stop()
 }
 
-// TestTutorialShowsItsApps holds the excerpts of the page against the apps.
-func TestTutorialShowsItsApps(t *testing.T) {
+// TestPagesShowTheirApps holds the excerpts of the pages against the apps.
+func TestPagesShowTheirApps(t *testing.T) {
+	for _, page := range []string{"../docs/tutorial.md", methodsPage} {
+		testExcerpts(t, page)
+	}
+}
+
+func testExcerpts(t *testing.T, page string) {
+	t.Helper()
 	excerpts := 0
-	for _, block := range fenced(t, "../docs/tutorial.md", "js") {
+	for _, block := range fenced(t, page, "js") {
 		name, code, _ := strings.Cut(strings.TrimPrefix(block, "// "), "\n")
 		app, err := os.ReadFile(filepath.Join(tutorial, name))
 		if err != nil {
@@ -57,7 +64,7 @@ func TestTutorialShowsItsApps(t *testing.T) {
 		}
 	}
 	if excerpts != 2 {
-		t.Errorf("%d excerpts on the page, want 2", excerpts)
+		t.Errorf("%s: %d excerpts, want 2", page, excerpts)
 	}
 }
 

@@ -39,6 +39,7 @@ const (
 	DeviceMaximumQueueDepthExceeded Code = 403004
 	InvalidMessageExpiryTime        Code = 403009
 	DeviceDisabled                  Code = 403012
+	MaximumInflightMethodExceeded   Code = 403800
 	GenericNotFound                 Code = 404000
 	DeviceNotFound                  Code = 404001
 	ModuleNotFound                  Code = 404010
@@ -55,6 +56,7 @@ const (
 	GenericUnsupportedMediaType     Code = 415000
 	ThrottlingException             Code = 429001
 	ServerError                     Code = 500001
+	GenericBadGateway               Code = 502000
 	ServiceUnavailable              Code = 503001
 	ServerBusy                      Code = 503005
 	GatewayTimeout                  Code = 504101
@@ -86,11 +88,12 @@ var catalogue = map[Code]entry{
 	DeviceMaximumQueueDepthExceeded: {"DeviceMaximumQueueDepthExceeded", "as many messages as may already wait for the device"},
 	InvalidMessageExpiryTime:        {"InvalidMessageExpiryTime", "a message to a device would expire in the past, or too late"},
 	DeviceDisabled:                  {"DeviceDisabled", "the credentials are good, but the device is disabled"},
+	MaximumInflightMethodExceeded:   {"DeviceMaximumInflightMethodExceeded", "as many direct methods of the device are under way, or wait for it, as may"},
 	GenericNotFound:                 {"GenericNotFound", "there is nothing at this path"},
 	DeviceNotFound:                  {"DeviceNotFound", "the device is not registered"},
 	ModuleNotFound:                  {"ModuleNotFound", "the module is not registered"},
 	DeviceNotOnline:                 {"DeviceNotOnline", "the device is not connected, and did not connect in time"},
-	DeviceConnectionClosedRemotely:  {"DeviceConnectionClosedRemotely", "the device closed its connection before it answered"},
+	DeviceConnectionClosedRemotely:  {"DeviceConnectionClosedRemotely", "the device's connection ended before it answered"},
 	GenericMethodNotAllowed:         {"GenericMethodNotAllowed", "the path exists, but not with this HTTP method"},
 	DeviceAlreadyExists:             {"DeviceAlreadyExists", "the device is registered already"},
 	ModuleAlreadyExistsOnDevice:     {"ModuleAlreadyExistsOnDevice", "the module is registered already"},
@@ -102,6 +105,7 @@ var catalogue = map[Code]entry{
 	GenericUnsupportedMediaType:     {"GenericUnsupportedMediaType", "the body has a Content-Encoding, or a Content-Type, that is not understood"},
 	ThrottlingException:             {"ThrottlingException", "the caller is faster than its limit; try again later"},
 	ServerError:                     {"ServerError", "the hub failed; its log says why"},
+	GenericBadGateway:               {"GenericBadGateway", "what the device answered to a direct method is no JSON, or too large"},
 	ServiceUnavailable:              {"ServiceUnavailable", "the hub can not answer now; try again"},
 	ServerBusy:                      {"ServerBusy", "the hub has too much to do; try again"},
 	GatewayTimeout:                  {"GatewayTimeout", "the device did not answer in time"},

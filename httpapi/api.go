@@ -107,13 +107,19 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request, path []string, rid s
 		return nil, unknown
 	}
 	return e.serve(a, &call{
-		Request: r, w: w, rid: rid, who: who, id: id, rules: rules, parameters: parameters,
+		Request: r, w: w, rid: rid, who: who, path: path, id: id, rules: rules, parameters: parameters,
 	})
 }
 
 // authenticate finds out who calls e: a back end, or the identity id itself.
 func (a *api) authenticate(r *http.Request, e endpoint, id device.ID) (auth.Principal, error) {
 	token := r.Header.Get("Authorization")
+	if caller, ok := edgeCaller(r); ok && e.edge {
+		if caller.Validate() != nil {
+			return auth.Principal{}, fault.New(fault.IotHubUnauthorized, "Unauthorized: x-ms-edge-moduleId is not the name of a device or module")
+		}
+		return a.Verifier.Device(r.Context(), caller, token, time.Now())
+	}
 	if e.device {
 		return a.Verifier.Device(r.Context(), id, token, time.Now())
 	}

@@ -1,7 +1,7 @@
 // Package httpapi is the hub's REST API for back ends: identities, twins,
-// queries and statistics over HTTPS, in the form that the service SDKs, the az
-// command line and IoT Explorer expect. What the cloud has not, and we have,
-// stands below /$hubtwin.
+// queries, direct methods and statistics over HTTPS, in the form that the service
+// SDKs, the az command line and IoT Explorer expect. What the cloud has not, and
+// we have, stands below /$hubtwin.
 //
 // It translates and nothing more. What a request means, and whether its caller
 // may make it, is for package hub to say; limits of time and of connections,
@@ -28,8 +28,8 @@
 //
 // # What is not served yet
 //
-// Module identities (404010), direct methods, jobs, configurations,
-// cloud-to-device messages, digital twins and key regeneration (404000).
+// Module identities (404010), jobs, configurations, cloud-to-device messages,
+// digital twins but for their commands, and key regeneration (404000).
 //
 // Begin at [New], then routing.go, then twins.go.
 package httpapi

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"strings"
 	"time"
 
@@ -22,23 +23,51 @@ type errorBody struct {
 // sheet, 0.3).
 func faultAnswer(f *fault.Error, err error, rid string, at time.Time) *answer {
 	name := f.Code.Name()
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	enc.Encode(errorBody{ // two strings always encode
+	body := errorBody{
 		Message:          "ErrorCode:" + name + ";" + f.Message,
 		ExceptionMessage: "Tracking ID:" + rid + "-G:0-TimeStamp:" + at.UTC().Format("01/02/2006 15:04:05"),
-	})
+	}
+	if errors.As(err, new(*methodFailure)) && f.Code.Status() != http.StatusUnauthorized {
+		body = nestedBody(f, rid, at)
+	}
 	a := &answer{
 		status: f.Code.Status(),
 		header: map[string]string{"iothub-errorcode": name},
-		body:   bytes.TrimSuffix(b.Bytes(), []byte("\n")),
+		body:   encode(body),
 	}
 	var wrong *wrongMethod
 	if errors.As(err, &wrong) {
 		a.header["Allow"] = strings.Join(wrong.allowed, ", ")
 	}
 	return a
+}
+
+// encode writes v, which always can be written, as it is: with < and > in texts.
+func encode(v any) []byte {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
+
+// methodFailure is a failure of a direct method, which is told in another form,
+// unless the caller has no right to call.
+type methodFailure struct{ error }
+
+func (e *methodFailure) Unwrap() error { return e.error }
+
+// nestedBody is shape B in shape A of the REST sheet, 0.3: the Message is itself a
+// document. Java takes it for one only if ExceptionMessage is empty, and C# only
+// if it has no objects in it.
+func nestedBody(f *fault.Error, rid string, at time.Time) errorBody {
+	return errorBody{Message: string(encode(struct {
+		ErrorCode    fault.Code `json:"errorCode"`
+		Message      string     `json:"message"`
+		TrackingID   string     `json:"trackingId"`
+		TimestampUTC string     `json:"timestampUtc"`
+		Info         any        `json:"info"`
+	}{f.Code, f.Message, rid + "-G2:-TimeStamp:" + at.UTC().Format(time.RFC3339Nano), at.UTC().Format("2006-01-02T15:04:05.0000000Z"), nil}))}
 }
 
 // wrongMethod is the fault 405000 with the methods that the path takes, which

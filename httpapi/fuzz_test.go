@@ -18,6 +18,8 @@ func FuzzRequest(f *testing.F) {
 	f.Add("POST", "/devices/?api-version=2018-06-30", "", "", `[{"id":"d1","tags":{"a":[1]}}]`)
 	f.Add("POST", "/devices/query?api-version=2021-04-12", "", "AAAA", `{"query":"SELECT * FROM devices"}`)
 	f.Add("PATCH", "/twins/d1/modules/m1?api-version=2021-04-12-preview", `W/"AAAAAAAAAAE="`, "", `{"tags":null}`)
+	f.Add("POST", "/twins/d1/methods?api-version=2021-04-12", "", "", `{"methodName":"m","payload":[1,"é"],"responseTimeoutInSeconds":5}`)
+	f.Add("POST", "/digitaltwins/d1/components/c/commands/m?api-version=2020-09-30&responseTimeoutInSeconds=5", "", "", `1`)
 	f.Add("HEAD", "//%2e%2e/%00", "", "", "")
 	g := newRig(f, nil)
 	handler, token := g.server.Config.Handler, g.goodToken("iothubowner")

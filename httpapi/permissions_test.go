@@ -15,6 +15,7 @@ var bodies = map[string]string{
 	"PUT /twins/d1":       `{"tags":{"a":1}}`,
 	"POST /devices/query": `{"query":"SELECT * FROM devices"}`,
 
+	"POST /twins/d2/methods": `{"methodName":"m"}`,
 	"POST /$hubtwin/explain": `{"query":"SELECT * FROM devices"}`,
 }
 

@@ -22,6 +22,7 @@ const (
 	MaxQueryBody    = 64 << 10  // of a query, whose text has 8192 characters at most
 	MaxBulkBody     = 1 << 20   // of a bulk request of up to 100 devices
 	MaxEventBody    = 512 << 10 // of telemetry: a batch is longer by base64
+	MaxMethodBody   = 136 << 10 // of a direct method, whose payload has 128 KB at most
 )
 
 // call is a request whose caller is known and whose path has been understood.
@@ -30,6 +31,7 @@ type call struct {
 	w          http.ResponseWriter
 	rid        string // names the request in the answer and in the log
 	who        auth.Principal
+	path       []string
 	id         device.ID // in the path; zero if the path has none
 	rules      twin.Rules
 	parameters url.Values

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/hubtwin/hubtwin/auth"
 	"github.com/hubtwin/hubtwin/device"
+	"github.com/hubtwin/hubtwin/fault"
 	"github.com/hubtwin/hubtwin/httpapi"
 	"github.com/hubtwin/hubtwin/hub"
 	"github.com/hubtwin/hubtwin/presence"
@@ -33,13 +36,24 @@ type rig struct {
 	t           testing.TB
 	hub         *hub.Hub
 	verifier    *auth.Verifier
+	handler     http.Handler
 	server      *httptest.Server
 	log         *logBook
 	connections map[string]*hub.Connection
+	devices     map[string]*scripted
 }
 
 // newRig opens a hub. configure, if not nil, may change what the API stands on.
 func newRig(t testing.TB, configure func(*httpapi.Config)) *rig {
+	t.Helper()
+	g := openRig(t, configure)
+	g.server = httptest.NewServer(g.handler)
+	t.Cleanup(g.server.Close)
+	return g
+}
+
+// openRig is newRig without a server.
+func openRig(t testing.TB, configure func(*httpapi.Config)) *rig {
 	t.Helper()
 	log := new(logBook)
 	logger := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -49,16 +63,15 @@ func newRig(t testing.TB, configure func(*httpapi.Config)) *rig {
 		t.Fatal(err)
 	}
 	g := &rig{
-		t: t, hub: h, log: log, connections: map[string]*hub.Connection{},
+		t: t, hub: h, log: log, connections: map[string]*hub.Connection{}, devices: map[string]*scripted{},
 		verifier: &auth.Verifier{Keys: h.Secrets(), Hosts: []string{hostName}},
 	}
 	c := httpapi.Config{Hub: h, Verifier: g.verifier, Log: logger}
 	if configure != nil {
 		configure(&c)
 	}
-	g.server = httptest.NewServer(httpapi.New(c))
+	g.handler = httpapi.New(c)
 	t.Cleanup(func() {
-		g.server.Close()
 		for _, c := range g.connections {
 			c.Close()
 		}
@@ -111,12 +124,19 @@ func (g *rig) deviceToken(id device.ID) string {
 // connect lets a device into the hub, as its front end would.
 func (g *rig) connect(name string) {
 	g.t.Helper()
+	d := new(scripted)
+	g.devices[name] = d
+	g.connectAs(name, d)
+}
+
+func (g *rig) connectAs(name string, d presence.Device) {
+	g.t.Helper()
 	id := device.ID{Device: name}
 	who, err := g.verifier.Device(context.Background(), id, g.deviceToken(id), time.Now())
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	c, err := g.hub.Connect(context.Background(), who, silent{}, true, "")
+	c, err := g.hub.Connect(context.Background(), who, d, true, "")
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -133,11 +153,42 @@ func (g *rig) report(name, patch string) {
 	}
 }
 
-// silent is a device that listens to nothing.
-type silent struct{}
+// scripted is a device that answers every method as it was told to, and
+// has subscribed to none until then.
+type scripted struct {
+	mu     sync.Mutex
+	answer func(presence.MethodCall) (presence.MethodAnswer, error)
+}
 
-func (silent) Desired(presence.DesiredChange) {}
-func (silent) Close(error)                    {}
+func (*scripted) Desired(presence.DesiredChange) {}
+func (*scripted) Close(error)                    {}
+
+func (d *scripted) Invoke(c presence.MethodCall, answered func(presence.MethodAnswer, error)) (func(), error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.answer == nil {
+		return nil, fault.New(fault.DeviceNotOnline, "it has not subscribed")
+	}
+	answered(d.answer(c))
+	return func() {}, nil
+}
+
+// answers lets a device answer from now on: with a status and a payload, in which
+// {name} and {payload} stand for those of the call; or, if the status is "drops",
+// by going away.
+func (g *rig) answers(name, status, payload string) {
+	d := g.devices[name]
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.answer = func(c presence.MethodCall) (presence.MethodAnswer, error) {
+		n, err := strconv.Atoi(status)
+		if err != nil {
+			return presence.MethodAnswer{}, fault.New(fault.DeviceConnectionClosedRemotely, "it has gone away")
+		}
+		text := strings.NewReplacer("{name}", c.Name, "{payload}", string(c.Payload)).Replace(payload)
+		return presence.MethodAnswer{Status: n, Payload: []byte(text)}, nil
+	}
+}
 
 // logBook keeps what is logged.
 type logBook struct {

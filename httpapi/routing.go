@@ -19,12 +19,15 @@ type endpoint struct {
 	// device says that the identity in the path calls, with credentials of its
 	// own, and not a back end.
 	device bool
+	// edge says that a device may call as well, if a header names it (see
+	// edgeCaller).
+	edge bool
 }
 
 func back(f serveFunc) endpoint { return endpoint{serve: f} }
 
-// row is a path with the methods it takes. In a pattern, {id} and {mid} stand
-// for any segment.
+// row is a path with the methods it takes. In a pattern, names in braces stand
+// for any segment; {id} and {mid} are the identity.
 type row struct {
 	pattern []string
 	methods methods
@@ -54,6 +57,10 @@ var rows = []row{
 	}},
 	{segments("twins/{id}"), twinMethods},
 	{segments("twins/{id}/modules/{mid}"), twinMethods},
+	{segments("twins/{id}/methods"), methods{http.MethodPost: invocation}},
+	{segments("twins/{id}/modules/{mid}/methods"), methods{http.MethodPost: invocation}},
+	{segments("digitaltwins/{id}/commands/{command}"), methods{http.MethodPost: back((*api).invokeCommand)}},
+	{segments("digitaltwins/{id}/components/{component}/commands/{command}"), methods{http.MethodPost: back((*api).invokeCommand)}},
 	{segments("statistics/devices"), methods{http.MethodGet: back((*api).deviceStatistics)}},
 	{segments("statistics/service"), methods{http.MethodGet: back((*api).serviceStatistics)}},
 }
@@ -63,6 +70,7 @@ var twinMethods = methods{
 }
 
 var sendEvents = methods{http.MethodPost: {serve: (*api).sendEvents, device: true}}
+var invocation = endpoint{serve: (*api).invokeMethod, edge: true}
 
 func segments(path string) []string { return strings.Split(path, "/") }
 
@@ -139,13 +147,12 @@ func (w *row) match(path []string) (id device.ID, ok bool) {
 		return id, false
 	}
 	for i, want := range w.pattern {
-		switch want {
-		case "{id}":
+		switch {
+		case want == "{id}":
 			id.Device = path[i]
-		case "{mid}":
+		case want == "{mid}":
 			id.Module = path[i]
-		case path[i]:
-		default:
+		case want != path[i] && want[0] != '{':
 			return id, false
 		}
 	}

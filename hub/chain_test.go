@@ -133,7 +133,11 @@ func TestAConnectThatNobodyWaitsForIsUndone(t *testing.T) {
 type straggler struct{}
 
 func (straggler) Desired(presence.DesiredChange) {}
-func (straggler) Close(error)                    {}
+
+func (straggler) Invoke(presence.MethodCall, func(presence.MethodAnswer, error)) (func(), error) {
+	return nil, fault.New(fault.DeviceNotOnline, "busy")
+}
+func (straggler) Close(error) {}
 
 // TestStragglers: until its socket is closed, a connection that has lost its
 // right must not act any more.

@@ -40,6 +40,9 @@ func (h *Hub) tellConnections(c store.Commit) {
 			h.log.Error("read event", slog.Uint64("pos", uint64(c.Position)), slog.Any("error", err))
 			continue
 		}
+		if e.Revoked {
+			h.table.Wake(e.ID) // Whoever waits for it may be in vain.
+		}
 		link := h.table.Find(e.ID)
 		if link == nil {
 			continue

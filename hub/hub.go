@@ -33,6 +33,9 @@ type Config struct {
 	// ObserveQuery, unless nil, is told of each query, how it ended and how long
 	// it took. It is called from many goroutines.
 	ObserveQuery func(QueryOutcome, time.Duration)
+	// ObserveMethod, unless nil, is told of each direct method whose caller had
+	// the right to call. It is called from many goroutines.
+	ObserveMethod func(MethodObservation)
 }
 
 // Hub carries out use cases. All methods may be called from many goroutines.
@@ -54,6 +57,10 @@ type Hub struct {
 	heavy        chan struct{} // places of queries that go on for long
 	observeQuery func(QueryOutcome, time.Duration)
 
+	observeMethod func(MethodObservation)
+	leaving       chan struct{} // closed by HangUp
+	hangUp        sync.Once
+
 	trim      chan store.Position // holds the newest commit that the trimmer has not heard of
 	stop      context.CancelFunc
 	followers sync.WaitGroup
@@ -72,10 +79,15 @@ func Open(ctx context.Context, c Config) (*Hub, error) {
 	if c.ObserveQuery == nil {
 		c.ObserveQuery = func(QueryOutcome, time.Duration) {}
 	}
+	if c.ObserveMethod == nil {
+		c.ObserveMethod = func(MethodObservation) {}
+	}
 	h := &Hub{
 		store: c.Store, log: c.Log, keep: c.KeepEvents, observeQuery: c.ObserveQuery,
 		heads: newHeads(c.Store, c.CacheBytes),
 		trim:  make(chan store.Position, 1),
+
+		observeMethod: c.ObserveMethod, leaving: make(chan struct{}),
 	}
 	if err := h.openSettings(ctx); err != nil {
 		return nil, fmt.Errorf("open hub: %w", err)

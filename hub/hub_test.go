@@ -68,6 +68,7 @@ type recorder struct {
 	mu      sync.Mutex
 	changed *sync.Cond
 	desired []presence.DesiredChange
+	invoke  func(presence.MethodCall, func(presence.MethodAnswer, error)) (func(), error)
 	closed  error
 }
 
@@ -82,6 +83,15 @@ func (r *recorder) Desired(c presence.DesiredChange) {
 	defer r.mu.Unlock()
 	r.desired = append(r.desired, c)
 	r.changed.Broadcast()
+}
+
+func (r *recorder) Invoke(c presence.MethodCall, answered func(presence.MethodAnswer, error)) (func(), error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.invoke == nil {
+		return nil, fault.New(fault.DeviceNotOnline, "not subscribed")
+	}
+	return r.invoke(c, answered)
 }
 
 func (r *recorder) Close(reason error) {
@@ -237,6 +247,7 @@ func TestRightsAreAskedFor(t *testing.T) {
 		"read twin":    {auth.ServiceConnect, func(w auth.Principal) error { _, err := h.Twin(ctx, w, i.ID); return err }},
 		"update twin":  {auth.ServiceConnect, func(w auth.Principal) error { _, err := h.UpdateTwin(ctx, w, i.ID, p, ""); return err }},
 		"replace twin": {auth.ServiceConnect, func(w auth.Principal) error { _, err := h.ReplaceTwin(ctx, w, i.ID, r, ""); return err }},
+		"invoke":       {auth.ServiceConnect, func(w auth.Principal) error { _, err := h.InvokeMethod(ctx, w, i.ID, reboot); return err }},
 		"query": {auth.ServiceConnect, func(w auth.Principal) error {
 			_, err := h.Query(ctx, w, "SELECT * FROM devices", 10, "")
 			return err

@@ -33,7 +33,8 @@ type conn struct {
 	since    time.Time
 	in       input
 	out      output
-	gate     gate // guarded by out.mu
+	gate     gate    // guarded by out.mu
+	methods  methods // guarded by out.mu
 
 	// Set by admission.
 	id            device.ID
@@ -172,6 +173,7 @@ func (c *conn) Close(reason error) { c.out.end(reason) }
 // finish takes the ended connection apart.
 func (c *conn) finish() {
 	c.stopTimer()
+	c.endMethods()
 	if c.hub != nil {
 		if c.will != nil {
 			c.hub.Will(*c.will)

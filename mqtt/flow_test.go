@@ -50,6 +50,15 @@ func (s *pausingStore) resume() (held int) {
 	return held
 }
 
+// slowStore puts a pausingStore in place of the stage's store, which the hub reads
+// while it starts.
+func (s *stage) slowStore() *pausingStore {
+	synctest.Wait()
+	slow := &pausingStore{Store: s.store.Store}
+	s.store.Store = slow
+	return slow
+}
+
 // TestPipelinedPatches sends more patches at once than may be outstanding: they
 // wait for one commit together, no more than the bound, and are answered in
 // order.
@@ -57,8 +66,7 @@ func TestPipelinedPatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t)
 		defer s.close()
-		slow := &pausingStore{Store: s.store.Store}
-		s.store.Store = slow
+		slow := s.slowStore()
 		must(t, s, "service creates dev-1", "A> CONNECT dev-1", "A< CONNACK 0", "A> SUBSCRIBE 1 $iothub/twin/res/# 0", "A< SUBACK 1 0")
 
 		slow.pause()
@@ -84,8 +92,7 @@ func TestShutdownWhileStoreHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t)
 		defer s.close()
-		slow := &pausingStore{Store: s.store.Store}
-		s.store.Store = slow
+		slow := s.slowStore()
 		must(t, s, "service creates dev-1", "A> CONNECT dev-1", "A< CONNACK 0")
 		slow.pause()
 		lines := make([]string, 100)
@@ -104,8 +111,7 @@ func TestTwinReadsInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t)
 		defer s.close()
-		slow := &pausingStore{Store: s.store.Store}
-		s.store.Store = slow
+		slow := s.slowStore()
 		must(t, s, "service creates dev-1", "A> CONNECT dev-1", "A< CONNACK 0", "A> SUBSCRIBE 1 $iothub/twin/res/# 0", "A< SUBACK 1 0")
 		slow.pause()
 		lines := []string{`PUBLISH 0 0 $iothub/twin/PATCH/properties/reported/?$rid=p {"n":1}`}
@@ -292,8 +298,7 @@ func TestHeldNotifications(t *testing.T) {
 		defer s.close()
 		must(t, s, "service creates dev-1", "A> CONNECT dev-1", "A< CONNACK 0",
 			"A> SUBSCRIBE 1 $iothub/twin/PATCH/properties/desired/# 0", "A< SUBACK 1 0", "A> DISCONNECT", "A< end")
-		slow := &pausingStore{Store: s.store.Store}
-		s.store.Store = slow
+		slow := s.slowStore()
 		slow.pause()
 		must(t, s, "B> CONNECT dev-1", "B< nothing")
 		var patches sync.WaitGroup

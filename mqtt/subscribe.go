@@ -28,6 +28,7 @@ type subscriptions struct {
 	filters   []string
 	responses reach
 	desired   reach
+	methods   reach
 }
 
 func (s *subscriptions) add(subs []hub.Subscription) {
@@ -52,10 +53,11 @@ func (s *subscriptions) remove(filters []string) {
 
 func (s *subscriptions) set(filters []string) {
 	s.filters = filters
-	s.responses, s.desired = nothing, nothing
+	s.responses, s.desired, s.methods = nothing, nothing, nothing
 	for _, f := range filters {
 		s.responses = max(s.responses, reachOf(f, twinResponses))
 		s.desired = max(s.desired, reachOf(f, desiredTopics))
+		s.methods = max(s.methods, reachOf(f, methodTopics))
 	}
 }
 
@@ -101,8 +103,10 @@ func (c *conn) subscribe(body []byte) error {
 		return fault.New(fault.IotHubQuotaExceeded, "%d subscriptions, at most %d may be", n, hub.MaxSubscriptions)
 	}
 	c.holdGate()
+	methods, all := c.subscriptions.methods, c.subscriptions.filters
 	since := c.hub.Subscribe(subs, func(err error) {
 		c.acknowledge(err, func(dst []byte) []byte { return packet.AppendSuback(dst, id, codes...) })
+		c.openMethods(methods, all)
 	})
 	c.openGate(since)
 	return nil
@@ -124,8 +128,10 @@ func (c *conn) unsubscribe(body []byte) error {
 	}
 	c.subscriptions.remove(filters)
 	c.openGate(0)
+	methods, all := c.subscriptions.methods, c.subscriptions.filters
 	c.hub.Unsubscribe(filters, func(err error) {
 		c.acknowledge(err, func(dst []byte) []byte { return packet.AppendUnsuback(dst, id) })
+		c.openMethods(methods, all)
 	})
 	return nil
 }

@@ -14,6 +14,7 @@ const (
 	topicReported     = "$iothub/twin/PATCH/properties/reported/"
 	topicTwinResponse = "$iothub/twin/res/"
 	topicDesired      = "$iothub/twin/PATCH/properties/desired/"
+	topicMethodCall   = "$iothub/methods/POST/"
 	topicMethodResult = "$iothub/methods/res/"
 )
 
@@ -22,7 +23,7 @@ const (
 const (
 	twinResponses = topicTwinResponse + "+/+"
 	desiredTopics = topicDesired + "+"
-	methodTopics  = "$iothub/methods/POST/+/+"
+	methodTopics  = topicMethodCall + "+/+"
 )
 
 // sentTopics lists what the hub may send to id, as filters.

@@ -21,6 +21,7 @@ import (
 
 	"github.com/hubtwin/hubtwin/auth"
 	"github.com/hubtwin/hubtwin/device"
+	"github.com/hubtwin/hubtwin/fault"
 	"github.com/hubtwin/hubtwin/hub"
 	"github.com/hubtwin/hubtwin/internal/memnet"
 	"github.com/hubtwin/hubtwin/mqtt"
@@ -82,13 +83,16 @@ type stage struct {
 	net     *memnet.Listener
 	stop    func()
 	clients map[string]*client
+	calls   map[string]chan string
+	hangUps map[string]func()
+	rids    rids
 	log     logBuffer
 	heard   *hub.EventReader // telemetry, for the back end
 	unheard []hub.Telemetry
 }
 
 func newStage(t *testing.T) *stage {
-	s := &stage{t: t, store: &brittleStore{Store: memory.New()}, clients: map[string]*client{}}
+	s := &stage{t: t, store: &brittleStore{Store: memory.New()}, clients: map[string]*client{}, calls: map[string]chan string{}, hangUps: map[string]func(){}}
 	s.start()
 	return s
 }
@@ -129,6 +133,9 @@ func (s *stage) halt() {
 }
 
 func (s *stage) close() {
+	for _, hangUp := range s.hangUps {
+		hangUp()
+	}
 	s.halt()
 	s.store.Close()
 	for _, c := range s.clients {
@@ -169,8 +176,10 @@ func (s *stage) do(line string) error {
 	}
 	name, direction := subject[:len(subject)-1], subject[len(subject)-1]
 	switch direction {
+	case '=':
+		return s.outcome(name, rest)
 	case '>':
-		return s.client(name).send(rest)
+		return s.client(name).send(s.rids.fill(rest))
 	case '<':
 		return s.client(name).expect(rest)
 	}
@@ -197,6 +206,8 @@ func (s *stage) service(line string) error {
 		return err
 	case "deletes":
 		return s.hub.DeleteIdentity(ctx, owner, id, hub.Any)
+	case "invokes":
+		return s.invoke(name, body)
 	case "patches":
 		p, err := twin.ParsePatch([]byte(body), twin.Rules{})
 		if err != nil {
@@ -247,10 +258,97 @@ func (s *stage) hears(want string) error {
 	return nil
 }
 
+// invoke begins to call a method: DEVICE METHOD [response=TIME] [connect=TIME] PAYLOAD.
+func (s *stage) invoke(call, line string) error {
+	f := strings.SplitN(line, " ", 3)
+	r := hub.MethodRequest{Name: f[1], ResponseTimeout: hub.DefaultResponseTimeout}
+	rest := append(f, "")[2]
+	for {
+		word, more, _ := strings.Cut(rest, " ")
+		option, value, _ := strings.Cut(word, "=")
+		target := map[string]*time.Duration{"response": &r.ResponseTimeout, "connect": &r.ConnectTimeout}[option]
+		if target == nil {
+			break
+		}
+		d, err := time.ParseDuration(value)
+		if err != nil {
+			return err
+		}
+		*target, rest = d, more
+	}
+	r.Payload = []byte(expand(rest))
+	ctx, cancel := context.WithCancel(s.t.Context())
+	done := make(chan string, 1)
+	s.calls[call], s.hangUps[call] = done, cancel
+	go func() {
+		a, err := s.hub.InvokeMethod(ctx, owner, device.ID{Device: f[0]}, r)
+		var f *fault.Error
+		switch {
+		case errors.As(err, &f):
+			done <- fmt.Sprint(int(f.Code))
+		case err != nil:
+			done <- err.Error()
+		default:
+			done <- fmt.Sprintf("%d %s", a.Status, a.Payload)
+		}
+	}()
+	synctest.Wait()
+	return nil
+}
+
+// outcome looks at how a call has ended, or that it has not; or ends it.
+func (s *stage) outcome(call, want string) error {
+	synctest.Wait()
+	if want == "hangs up" {
+		s.hangUps[call]()
+		return nil
+	}
+	got := "waits"
+	select {
+	case got = <-s.calls[call]:
+	default:
+	}
+	if got != want {
+		return fmt.Errorf("there is %s", got)
+	}
+	return nil
+}
+
+// rids gives the hub's request ids names that do not differ from run to run: <1>
+// is the first that the hub has sent.
+type rids struct {
+	mu  sync.Mutex
+	all []string
+}
+
+var methodTopic = regexp.MustCompile(`(\$iothub/methods/POST/[^/]+/\?\$rid=)([0-9a-f]+)`)
+
+// name puts the name in place of a new id.
+func (r *rids) name(line string) string {
+	return methodTopic.ReplaceAllStringFunc(line, func(topic string) string {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		parts := methodTopic.FindStringSubmatch(topic)
+		r.all = append(r.all, parts[2])
+		return fmt.Sprintf("%s<%d>", parts[1], len(r.all))
+	})
+}
+
+// fill puts ids in place of their names.
+func (r *rids) fill(line string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, rid := range r.all {
+		line = strings.ReplaceAll(line, fmt.Sprintf("<%d>", i+1), rid)
+	}
+	return line
+}
+
 // client is one end of a connection, with all packets that have arrived.
 type client struct {
 	t    *testing.T
 	net  net.Conn
+	rids *rids
 	mu   sync.Mutex
 	got  []string
 	gone bool
@@ -265,7 +363,7 @@ func (s *stage) client(name string) *client {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	c := &client{t: s.t, net: nc}
+	c := &client{t: s.t, net: nc, rids: &s.rids}
 	s.clients[name] = c
 	go c.read()
 	return c
@@ -282,7 +380,7 @@ func (c *client) read() {
 			c.net.Close()
 			return
 		}
-		c.got = append(c.got, line)
+		c.got = append(c.got, c.rids.name(line))
 		c.mu.Unlock()
 	}
 }

@@ -36,10 +36,8 @@ func (c *conn) publish(h packet.Header, body []byte) error {
 		if r, ok := parseRequest(query); ok {
 			return c.getTwin(p, r)
 		}
-	} else if strings.HasPrefix(topic, topicMethodResult) {
-		// The hub has called no method that this could answer, and answers
-		// that nobody waits for are ignored (device-protocol section 4).
-		return c.puback(p)
+	} else if rest, ok := strings.CutPrefix(topic, topicMethodResult); ok {
+		return c.methodResult(p, rest)
 	} else if bag, ok := eventsTopic(c.id, topic); ok {
 		return c.send(h, p, bag)
 	}

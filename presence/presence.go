@@ -1,4 +1,5 @@
-// Package presence knows who is connected and how to reach them.
+// Package presence knows who is connected and how to reach them: to tell them of
+// a change, to call a method of theirs, to end their connection.
 //
 // A front end enters a connection into the [Table] when a device has proved who
 // it is, and takes it out when the socket ends. There is at most one connection
@@ -24,6 +25,14 @@ type Device interface {
 	// committed after position `since` the device may see; the connection
 	// drops it if the device has not subscribed.
 	Desired(change DesiredChange)
+	// Invoke calls a direct method, or gives the reason why it was not sent:
+	// DeviceNotOnline if the device has not subscribed to it, and
+	// MaximumInflightMethodExceeded if too much is under way. Without an
+	// error it calls answered once, from any goroutine: with what the device
+	// says, or with the reason when the connection ends first. answered must
+	// not block. withdraw says that nobody waits any more; answered may be on
+	// its way then, and is not called later.
+	Invoke(call MethodCall, answered func(MethodAnswer, error)) (withdraw func(), err error)
 	// Close ends the connection. The reason goes to the log: MQTT 3.1.1 has no
 	// way to tell the device.
 	Close(reason error)
@@ -64,8 +73,10 @@ func (l *Link) LastActivity() time.Time { return time.Unix(0, l.active.Load()).U
 
 // Table maps identities to their connections. The zero Table is empty and ready.
 type Table struct {
-	mu    sync.RWMutex
-	links map[device.ID]*Link
+	mu      sync.RWMutex
+	links   map[device.ID]*Link
+	waiters map[device.ID][]*Waiter
+	waiting int // in waiters
 }
 
 // Enter puts l in the table and returns the link it displaces, or nil.

@@ -37,6 +37,7 @@ const (
 type admin struct {
 	index   func() index.Stats
 	queries *queryMetrics
+	methods *methodMetrics
 	store   store.Store
 }
 
@@ -44,7 +45,7 @@ func (a admin) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /readyz", a.serveReadiness)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(a.index, a.queries), promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(a.index, a.queries, a.methods), promhttp.HandlerOpts{}))
 	return localOnly(mux)
 }
 

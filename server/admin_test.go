@@ -41,10 +41,18 @@ func someQueries() *queryMetrics {
 	return m
 }
 
+// someMethods has met an answer and a failure.
+func someMethods() *methodMetrics {
+	m := newMethodMetrics()
+	m.observe(hub.MethodObservation{Request: 100, Answer: 5000, Took: 2 * time.Second})
+	m.observe(hub.MethodObservation{Request: 70_000, Took: time.Minute, Err: store.ErrClosed})
+	return m
+}
+
 // ask sends a request to the admin handler of a hub with these stats.
 func ask(stats index.Stats, st store.Store, method, target string) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
-	a := admin{func() index.Stats { return stats }, someQueries(), st}
+	a := admin{func() index.Stats { return stats }, someQueries(), someMethods(), st}
 	a.handler().ServeHTTP(w, httptest.NewRequest(method, target, nil))
 	return w
 }

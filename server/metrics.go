@@ -13,12 +13,13 @@ import (
 // newRegistry makes the metrics of one hub: those of its query index and of its
 // queries, of the process and of the Go runtime. It is no global registry, so
 // that hubs in one process, as tests have them, stay apart.
-func newRegistry(stats func() index.Stats, queries *queryMetrics) *prometheus.Registry {
+func newRegistry(stats func() index.Stats, queries *queryMetrics, methods *methodMetrics) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(
 		indexCollector{stats},
 		queries.total,
 		queries.seconds,
+		methods.success, methods.failure, methods.requestSize, methods.responseSize, methods.seconds,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -54,6 +55,42 @@ func (m *queryMetrics) observe(o hub.QueryOutcome, took time.Duration) {
 	if o == hub.QueryOK {
 		m.seconds.Observe(took.Seconds())
 	}
+}
+
+// methodMetrics counts and times the direct methods of a hub. Names are those of
+// Azure Monitor with underscores (c2d.methods.success), so that dashboards need
+// few changes.
+type methodMetrics struct {
+	success, failure                   prometheus.Counter
+	requestSize, responseSize, seconds prometheus.Histogram
+}
+
+func newMethodMetrics() *methodMetrics {
+	sizes := prometheus.ExponentialBuckets(64, 4, 6) // to 64 KB; the limit is 128
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: "hubtwin_c2d_methods_" + name, Help: help})
+	}
+	histogram := func(name, help string, buckets []float64) prometheus.Histogram {
+		return prometheus.NewHistogram(prometheus.HistogramOpts{Name: "hubtwin_c2d_methods_" + name, Help: help, Buckets: buckets})
+	}
+	return &methodMetrics{
+		success:      counter("success_total", "Direct methods that a device answered, with whatever status."),
+		failure:      counter("failure_total", "Direct methods that failed: bad requests, devices that were not there, or did not answer."),
+		requestSize:  histogram("request_size_bytes", "Payloads of direct methods.", sizes),
+		responseSize: histogram("response_size_bytes", "Payloads of devices' answers.", sizes),
+		seconds:      histogram("seconds", "How long answered calls took, the wait for the device to connect included.", []float64{1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300}),
+	}
+}
+
+func (m *methodMetrics) observe(o hub.MethodObservation) {
+	m.requestSize.Observe(float64(o.Request))
+	if o.Err != nil {
+		m.failure.Inc()
+		return
+	}
+	m.success.Inc()
+	m.responseSize.Observe(float64(o.Answer))
+	m.seconds.Observe(o.Took.Seconds())
 }
 
 // indexCollector reads the query index once for each scrape, so that the numbers

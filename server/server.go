@@ -41,6 +41,7 @@ type Server struct {
 	names   []string
 	store   store.Store
 	queries *queryMetrics
+	methods *methodMetrics
 	work    gate // requests and WebSockets under way
 }
 
@@ -52,7 +53,7 @@ func Open(ctx context.Context, c Config) (_ *Server, err error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{log: c.Log, names: c.names(), queries: newQueryMetrics()}
+	s := &Server{log: c.Log, names: c.names(), queries: newQueryMetrics(), methods: newMethodMetrics()}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
@@ -64,7 +65,9 @@ func Open(ctx context.Context, c Config) (_ *Server, err error) {
 	if s.store, err = openStore(c.Data, s.log); err != nil {
 		return nil, err
 	}
-	if s.Hub, err = hub.Open(ctx, hub.Config{Store: s.store, Log: s.log, Events: c.Events, ObserveQuery: s.queries.observe}); err != nil {
+	if s.Hub, err = hub.Open(ctx, hub.Config{
+		Store: s.store, Log: s.log, Events: c.Events, ObserveQuery: s.queries.observe, ObserveMethod: s.methods.observe,
+	}); err != nil {
 		return nil, err
 	}
 	if s.Certificates, err = openCertificates(c.Certificates, s.names, time.Now()); err != nil {
@@ -127,7 +130,8 @@ func (s *Server) Run(ctx context.Context) error {
 		Websocket: s.tunnel(ctx, devices),
 		Ending:    ctx,
 	})), s.log)
-	care := newHTTPServer(s.counted(admin{s.Hub.IndexStats, s.queries, s.store}.handler()), s.log)
+	rest.RegisterOnShutdown(s.Hub.HangUp)
+	care := newHTTPServer(s.counted(admin{s.Hub.IndexStats, s.queries, s.methods, s.store}.handler()), s.log)
 	care.limit = maxAdminConnections
 
 	var running sync.WaitGroup

@@ -21,6 +21,9 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/hubtwin/hubtwin/auth"
+	"github.com/hubtwin/hubtwin/device"
+	"github.com/hubtwin/hubtwin/fault"
+	"github.com/hubtwin/hubtwin/hub"
 	"github.com/hubtwin/hubtwin/internal/memnet"
 	"github.com/hubtwin/hubtwin/store/pebble"
 	"github.com/hubtwin/hubtwin/wsnet"
@@ -251,6 +254,24 @@ func TestShutdownIsQuick(t *testing.T) {
 		}
 		client.Close()
 	})
+}
+
+// TestShutdownHangsUp has a call that waits for a device to connect.
+func TestShutdownHangsUp(t *testing.T) {
+	s, stop := started(t, ephemeral(t))
+	id, owner := device.ID{Device: "d"}, auth.Principal{Policy: "iothubowner", Permissions: auth.RegistryWrite | auth.ServiceConnect}
+	if _, err := s.Hub.PutIdentity(t.Context(), owner, device.Identity{ID: id, Status: device.Enabled, Authentication: device.Authentication{Type: device.SAS}}, ""); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := s.Hub.InvokeMethod(context.Background(), owner, id, hub.MethodRequest{Name: "m", ResponseTimeout: 5 * time.Minute, ConnectTimeout: 5 * time.Minute})
+		done <- err
+	}()
+	stop()
+	if err := <-done; !fault.Is(err, fault.ServiceUnavailable) {
+		t.Error(err)
+	}
 }
 
 // TestSlowClients dribble: each is cut within the limit, in virtual time.

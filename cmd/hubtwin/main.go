@@ -8,12 +8,14 @@
 //	hubtwin import   register a fleet from a file
 //	hubtwin export   write the whole registry to a file
 //	hubtwin simulate be a fleet of devices
+//	hubtwin method   call methods of devices
 //
 // Each command is a struct whose fields are its flags and whose Run does the
 // work; dev.go has the hub, the others speak to a hub through package client.
 //
 // The exit code is 0 for success, 1 for failure, 2 for a command line, query or
-// JSON text that can't be, and 3 if the device does not exist.
+// JSON text that can't be, 3 if the device does not exist, and 4 if a device
+// answered a method with a status of 400 or more.
 package main
 
 import (
@@ -42,6 +44,7 @@ type commands struct {
 	Import   importCommand   `cmd:"" help:"Register a fleet from a file: devices, modules and twins."`
 	Export   exportCommand   `cmd:"" help:"Write the whole registry with its twins to a file."`
 	Simulate simulateCommand `cmd:"" help:"Be a fleet of devices, and measure."`
+	Method   methodCommands  `cmd:"" help:"Call methods of devices."`
 	Version  versionCommand  `cmd:"" help:"Say which version this is."`
 }
 
@@ -54,6 +57,7 @@ const (
 	exitFailure = 1
 	exitUsage   = 2
 	exitNoSuch  = 3
+	exitRefused = 4
 )
 
 // console is where a command reads and writes.
@@ -114,6 +118,8 @@ func exitCode(c console, err error) int {
 	var usage usageError
 	var refused *client.Error
 	switch {
+	case errors.As(err, new(refusedByDevice)):
+		return exitRefused
 	case errors.As(err, &usage):
 		return exitUsage
 	case errors.As(err, &refused) && (refused.Code == fault.DeviceNotFound || refused.Code == fault.ModuleNotFound):
