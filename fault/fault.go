@@ -29,6 +29,9 @@ const (
 	DeviceDefinedMultipleTimes      Code = 400011
 	DeserializationError            Code = 400012
 	BulkRegistryOperationFailure    Code = 400013
+	StorageEndpointNotConfigured    Code = 400014
+	InvalidFileUploadCorrelationID  Code = 400015
+	ExpiredFileUploadCorrelationID  Code = 400016
 	ConnectionClosedOnNewConnection Code = 400027
 	InvalidDeviceScope              Code = 400028
 	CannotRegisterModuleToModule    Code = 400301
@@ -37,6 +40,7 @@ const (
 	SystemModuleModifyUnauthorized  Code = 401100
 	IotHubQuotaExceeded             Code = 403002
 	DeviceMaximumQueueDepthExceeded Code = 403004
+	DeviceMaximumActiveFileUploads  Code = 403006
 	InvalidMessageExpiryTime        Code = 403009
 	DeviceDisabled                  Code = 403012
 	MaximumInflightMethodExceeded   Code = 403800
@@ -78,6 +82,9 @@ var catalogue = map[Code]entry{
 	DeviceDefinedMultipleTimes:      {"DeviceDefinedMultipleTimes", "two items of a bulk request name the same device or module"},
 	DeserializationError:            {"DeserializationError", "the body is not JSON of the expected shape"},
 	BulkRegistryOperationFailure:    {"BulkRegistryOperationFailure", "items of a bulk request failed; the body lists them"},
+	StorageEndpointNotConfigured:    {"DefaultStorageEndpointNotConfigured", "the hub was started without a blob store"},
+	InvalidFileUploadCorrelationID:  {"InvalidFileUploadCorrelationId", "no upload of the device has this correlation id"},
+	ExpiredFileUploadCorrelationID:  {"ExpiredFileUploadCorrelationId", "the time for the upload is over"},
 	ConnectionClosedOnNewConnection: {"ConnectionForcefullyClosedOnNewConnection", "the device connected a second time, which closes its first connection"},
 	InvalidDeviceScope:              {"InvalidDeviceScope", "a device scope is unknown, or is not the device's to change"},
 	CannotRegisterModuleToModule:    {"CannotRegisterModuleToModule", "a module can only belong to a device"},
@@ -86,6 +93,7 @@ var catalogue = map[Code]entry{
 	SystemModuleModifyUnauthorized:  {"SystemModuleModifyUnauthorizedAccess", "a module whose id begins with $ belongs to the hub"},
 	IotHubQuotaExceeded:             {"IotHubQuotaExceeded", "the hub has as many devices as it may"},
 	DeviceMaximumQueueDepthExceeded: {"DeviceMaximumQueueDepthExceeded", "as many messages as may already wait for the device"},
+	DeviceMaximumActiveFileUploads:  {"DeviceMaximumActiveFileUploadLimitExceeded", "the device has as many uploads in progress as it may"},
 	InvalidMessageExpiryTime:        {"InvalidMessageExpiryTime", "a message to a device would expire in the past, or too late"},
 	DeviceDisabled:                  {"DeviceDisabled", "the credentials are good, but the device is disabled"},
 	MaximumInflightMethodExceeded:   {"DeviceMaximumInflightMethodExceeded", "as many direct methods of the device are under way, or wait for it, as may"},

@@ -11,6 +11,8 @@ import (
 
 	"github.com/hubtwin/hubtwin/internal/memnet"
 	"github.com/hubtwin/hubtwin/presence"
+
+	"github.com/hubtwin/hubtwin/hub"
 )
 
 // slow is a device that never answers, and counts the calls that somebody waits
@@ -30,7 +32,7 @@ func (d *slow) Invoke(presence.MethodCall, func(presence.MethodAnswer, error)) (
 // follows on the connection has the usual limits.
 func TestMethodsOutlastOtherRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := openRig(t, nil)
+		g := openRig(t, hub.Config{}, nil)
 		l := memnet.Listen()
 		server := http.Server{Handler: g.handler, ReadTimeout: 30 * time.Second, WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute}
 		go server.Serve(l)

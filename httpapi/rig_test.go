@@ -46,19 +46,29 @@ type rig struct {
 // newRig opens a hub. configure, if not nil, may change what the API stands on.
 func newRig(t testing.TB, configure func(*httpapi.Config)) *rig {
 	t.Helper()
-	g := openRig(t, configure)
+	return openRig(t, hub.Config{}, configure).serve()
+}
+
+// newRigOn is newRig with a hub that is configured, but for store and log.
+func newRigOn(t testing.TB, of hub.Config) *rig {
+	t.Helper()
+	return openRig(t, of, nil).serve()
+}
+
+func (g *rig) serve() *rig {
 	g.server = httptest.NewServer(g.handler)
-	t.Cleanup(g.server.Close)
+	g.t.Cleanup(g.server.Close)
 	return g
 }
 
-// openRig is newRig without a server.
-func openRig(t testing.TB, configure func(*httpapi.Config)) *rig {
+// openRig is a rig without a server.
+func openRig(t testing.TB, of hub.Config, configure func(*httpapi.Config)) *rig {
 	t.Helper()
 	log := new(logBook)
 	logger := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	st := memory.New()
-	h, err := hub.Open(context.Background(), hub.Config{Store: st, Log: logger})
+	of.Store, of.Log = st, logger
+	h, err := hub.Open(context.Background(), of)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,6 +50,12 @@ var rows = []row{
 	}},
 	{segments("devices/{id}/messages/events"), sendEvents},
 	{segments("devices/{id}/modules/{mid}/messages/events"), sendEvents},
+	{segments("devices/{id}/files"), beginUpload},
+	{segments("devices/{id}/modules/{mid}/files"), beginUpload},
+	{segments("devices/{id}/files/notifications"), endUpload},
+	{segments("devices/{id}/files/notifications/{correlation}"), endUpload},
+	{segments("devices/{id}/modules/{mid}/files/notifications"), endUpload},
+	{segments("devices/{id}/modules/{mid}/files/notifications/{correlation}"), endUpload},
 	{segments("$hubtwin/events"), methods{http.MethodGet: back((*api).readEvents)}},
 	{segments("devices/{id}/modules"), methods{http.MethodGet: back((*api).noModules)}},
 	{segments("devices/{id}/modules/{mid}"), methods{
@@ -68,6 +74,11 @@ var rows = []row{
 var twinMethods = methods{
 	http.MethodGet: back((*api).getTwin), http.MethodPatch: back((*api).patchTwin), http.MethodPut: back((*api).putTwin),
 }
+
+var (
+	beginUpload = methods{http.MethodPost: {serve: (*api).beginUpload, device: true}}
+	endUpload   = methods{http.MethodPost: {serve: (*api).endUpload, device: true}}
+)
 
 var sendEvents = methods{http.MethodPost: {serve: (*api).sendEvents, device: true}}
 var invocation = endpoint{serve: (*api).invokeMethod, edge: true}

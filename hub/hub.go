@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hubtwin/hubtwin/auth"
+	"github.com/hubtwin/hubtwin/blob"
 	"github.com/hubtwin/hubtwin/eventlog"
 	"github.com/hubtwin/hubtwin/index"
 	"github.com/hubtwin/hubtwin/presence"
@@ -26,6 +27,8 @@ type Config struct {
 	// KeepEvents is how many of the newest commits keep their events in the
 	// event log; 0 means 1,000,000.
 	KeepEvents uint64
+	// Blobs is where devices upload files to; nil for nowhere.
+	Blobs *blob.Store
 	// Events says what the event log keeps.
 	Events eventlog.Config
 	// Index bounds the query index. Its Activity is the hub's business.
@@ -45,10 +48,13 @@ type Hub struct {
 	log    *slog.Logger
 	heads  *heads
 	events *eventlog.Log
-	table  presence.Table
-	keep   uint64
-	secret [32]byte // seals continuation tokens
-	epoch  uint64   // counts the runs of the hub on this store
+
+	blobs   *blob.Store // nil if there is none
+	uploads sync.Mutex  // held while one begins
+	table   presence.Table
+	keep    uint64
+	secret  [32]byte // seals continuation tokens
+	epoch   uint64   // counts the runs of the hub on this store
 
 	policies map[string]auth.Policy
 
@@ -83,7 +89,7 @@ func Open(ctx context.Context, c Config) (*Hub, error) {
 		c.ObserveMethod = func(MethodObservation) {}
 	}
 	h := &Hub{
-		store: c.Store, log: c.Log, keep: c.KeepEvents, observeQuery: c.ObserveQuery,
+		store: c.Store, log: c.Log, keep: c.KeepEvents, blobs: c.Blobs, observeQuery: c.ObserveQuery,
 		heads: newHeads(c.Store, c.CacheBytes),
 		trim:  make(chan store.Position, 1),
 
@@ -94,6 +100,9 @@ func Open(ctx context.Context, c Config) (*Hub, error) {
 	}
 	var err error
 	if h.events, err = eventlog.Open(c.Store, c.Events); err != nil {
+		return nil, fmt.Errorf("open hub: %w", err)
+	}
+	if err := h.events.Make(FileNotifications, eventlog.Retention{Age: notificationTime}); err != nil {
 		return nil, fmt.Errorf("open hub: %w", err)
 	}
 	follower, err := c.Store.Follow()
@@ -114,6 +123,7 @@ func Open(ctx context.Context, c Config) (*Hub, error) {
 	h.followers.Go(func() { h.project(run, projection) })
 	h.followers.Go(func() { h.trimEvents(run) })
 	h.followers.Go(func() { h.events.Run(run, h.log) })
+	h.followers.Go(func() { h.sweepUploads(run) })
 	return h, nil
 }
 

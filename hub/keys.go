@@ -17,6 +17,7 @@ const (
 	tableHub      = 'h' // 'h' name: settings of the hub itself
 	tableDevices  = 'd'
 	tablePolicies = 'p' // 'p' name: shared access policies
+	tableUploads  = 'u' // 'u' device 0x00 module 0x00 correlation id: uploads in progress
 
 	partIdentity      = 'i'
 	partTwin          = 't'
@@ -30,6 +31,12 @@ var (
 )
 
 func keyPolicy(name string) []byte { return append([]byte{tablePolicies}, name...) }
+
+func keyUpload(id device.ID, correlation string) []byte {
+	k := keyPrefix(id)
+	k[0] = tableUploads
+	return append(k, correlation...)
+}
 
 // keyPrefix is what all parts of one identity begin with.
 func keyPrefix(id device.ID) []byte {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hubtwin/hubtwin/blob"
 	"github.com/hubtwin/hubtwin/eventlog"
 )
 
@@ -42,6 +43,9 @@ type Config struct {
 	// Admin is the port of health and metrics over plain HTTP, on loopback
 	// addresses only, wherever the hub listens.
 	Admin []int
+	// BlobStorage is the connection string of the storage account in which devices
+	// write files, to the container BlobContainer; "" is none.
+	BlobStorage, BlobContainer string
 	// Events says what the event log keeps, and in how many partitions.
 	Events eventlog.Config
 	// Log is told of what the hub does; nil is slog.Default.
@@ -82,6 +86,11 @@ func (c Config) Validate() error {
 	}
 	if age := c.Events.Retention.Age; age != 0 && (age < time.Minute || age > eventlog.MaxAge) {
 		bad("retention: %s; use 24h, or any time from 1m to %s", age, eventlog.MaxAge)
+	}
+	if c.BlobStorage != "" {
+		if _, err := blob.Open(c.BlobStorage, c.BlobContainer); err != nil {
+			bad("blob-storage: %w; for example UseDevelopmentStorage=true for an emulator on this machine", err)
+		}
 	}
 	if len(c.HTTPS) == 0 {
 		bad("https-port: a hub can't be without it; use 443, or 0 for any free port")

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/hubtwin/hubtwin/auth"
+	"github.com/hubtwin/hubtwin/blob"
 	"github.com/hubtwin/hubtwin/httpapi"
 	"github.com/hubtwin/hubtwin/hub"
 	"github.com/hubtwin/hubtwin/mqtt"
@@ -65,8 +66,14 @@ func Open(ctx context.Context, c Config) (_ *Server, err error) {
 	if s.store, err = openStore(c.Data, s.log); err != nil {
 		return nil, err
 	}
+	var blobs *blob.Store
+	if c.BlobStorage != "" {
+		if blobs, err = blob.Open(c.BlobStorage, c.BlobContainer); err != nil {
+			return nil, err
+		}
+	}
 	if s.Hub, err = hub.Open(ctx, hub.Config{
-		Store: s.store, Log: s.log, Events: c.Events, ObserveQuery: s.queries.observe, ObserveMethod: s.methods.observe,
+		Store: s.store, Log: s.log, Events: c.Events, Blobs: blobs, ObserveQuery: s.queries.observe, ObserveMethod: s.methods.observe,
 	}); err != nil {
 		return nil, err
 	}

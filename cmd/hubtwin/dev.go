@@ -37,6 +37,9 @@ type devCommand struct {
 	Retention  time.Duration `default:"24h" placeholder:"TIME" help:"How long events are kept: 1m to 168h (24h)."`
 	Partitions int           `default:"4" placeholder:"N" help:"Of the event log, 1 to 32; it stays as it was when the data was made (4)."`
 
+	BlobStorage   string `env:"HUBTWIN_BLOB_STORAGE" placeholder:"TEXT" help:"Connection string of a storage account, to which devices may upload files; UseDevelopmentStorage=true is Azurite on this machine (${env})."`
+	BlobContainer string `default:"uploads" placeholder:"NAME" help:"The container for them, which must be there (uploads)."`
+
 	Env       string `type:"path" placeholder:"FILE" help:"Once the hub is ready, write the environment for SDKs here, as export lines for a shell."`
 	LogLevel  string `enum:"debug,info,warn,error" default:"info" help:"Log this and worse: debug, info, warn, error."`
 	LogFormat string `enum:"text,json" default:"text" help:"Of the log: text or json."`
@@ -113,8 +116,9 @@ func (cmd devCommand) config(log io.Writer) (c server.Config, dir string, err er
 		HTTPS:        ports(cmd.HTTPSPort, httpsPort, 8443),
 		MQTT:         ports(cmd.MQTTPort, mqttPort, mqttPort+1),
 		Admin:        adminPorts(cmd.AdminPort),
-		Events:       eventlog.Config{Partitions: cmd.Partitions, Retention: eventlog.Retention{Age: cmd.Retention}},
-		Log:          logger(log, cmd.LogLevel, cmd.LogFormat),
+		BlobStorage:  cmd.BlobStorage, BlobContainer: cmd.BlobContainer,
+		Events: eventlog.Config{Partitions: cmd.Partitions, Retention: eventlog.Retention{Age: cmd.Retention}},
+		Log:    logger(log, cmd.LogLevel, cmd.LogFormat),
 	}
 	if !cmd.Ephemeral {
 		c.Data = dir
