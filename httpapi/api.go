@@ -139,8 +139,9 @@ func newRequestID() string {
 func (a *api) failure(r *http.Request, rid string, began time.Time, err error) *answer {
 	f := fault.Of(err)
 	level := slog.LevelDebug
-	// A caller who went away is no failure of the hub.
-	if f.Code.Status() >= 500 && r.Context().Err() == nil {
+	// A caller who went away is no failure of the hub, nor is a device's silence.
+	device := f.Code == fault.GatewayTimeout || f.Code == fault.GenericBadGateway
+	if f.Code.Status() >= 500 && !device && r.Context().Err() == nil {
 		level = slog.LevelError
 	}
 	a.Log.LogAttrs(r.Context(), level, "request failed",

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -65,6 +66,9 @@ func TestMethodsOutlastOtherRequests(t *testing.T) {
 		began = time.Now()
 		if got := status("POST /twins/d1/methods", `{"methodName":"m","responseTimeoutInSeconds":300}`); got != 504 {
 			t.Errorf("a device that does not answer: status %d", got)
+		}
+		if strings.Contains(g.log.String(), "level=ERROR") {
+			t.Errorf("a device that does not answer is the hub's failure:\n%s", g.log)
 		}
 		if took := time.Since(began); took != 299*time.Second {
 			t.Errorf("a device that does not answer: took %s", took)
