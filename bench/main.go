@@ -3,6 +3,7 @@
 //
 //	go run ./bench mqtt      durable twin patches and reads against mosquitto's echo
 //	go run ./bench query     queries over a million twins against PostgreSQL
+//	go run ./bench import    import and export of a million twins
 //
 // It builds and starts everything it compares on loopback addresses, with a
 // bounded number of requests, and cleans up after itself. docs/performance.md
@@ -33,5 +34,8 @@ func run(ctx context.Context, args []string) error {
 	if len(args) > 0 && args[0] == "query" {
 		return benchQuery(ctx, args[1:])
 	}
-	return errors.New("say what to measure: go run ./bench mqtt, or go run ./bench query; -help behind it lists the flags")
+	if len(args) > 0 && args[0] == "import" {
+		return benchImport(ctx, args[1:])
+	}
+	return errors.New("say what to measure: go run ./bench mqtt, query or import; -help behind it lists the flags")
 }

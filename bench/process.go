@@ -71,6 +71,22 @@ func (p *process) memory() (resident, anonymous int64, err error) {
 	return resident, anonymous, nil
 }
 
+// busy is how much processor time the process has taken.
+func (p *process) busy() (time.Duration, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	// The name of the program, in brackets, may hold anything.
+	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+	var user, system int64
+	if _, err := fmt.Sscan(strings.Join(fields[11:13], " "), &user, &system); err != nil {
+		return 0, err
+	}
+	const tick = time.Second / 100 // of Linux, on all machines that it is measured on
+	return time.Duration(user+system) * tick, nil
+}
+
 func build(ctx context.Context, binary string) error {
 	out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/hubtwin").CombinedOutput()
 	if err != nil {
