@@ -26,6 +26,7 @@ const (
 	ArgumentInvalid                 Code = 400004
 	ArgumentNull                    Code = 400005
 	IotHubFormatError               Code = 400006
+	BlobContainerValidationError    Code = 400008
 	DeviceDefinedMultipleTimes      Code = 400011
 	DeserializationError            Code = 400012
 	BulkRegistryOperationFailure    Code = 400013
@@ -39,6 +40,7 @@ const (
 	IotHubUnauthorized              Code = 401003
 	SystemModuleModifyUnauthorized  Code = 401100
 	IotHubQuotaExceeded             Code = 403002
+	JobQuotaExceeded                Code = 403003
 	DeviceMaximumQueueDepthExceeded Code = 403004
 	DeviceMaximumActiveFileUploads  Code = 403006
 	InvalidMessageExpiryTime        Code = 403009
@@ -46,6 +48,7 @@ const (
 	MaximumInflightMethodExceeded   Code = 403800
 	GenericNotFound                 Code = 404000
 	DeviceNotFound                  Code = 404001
+	JobNotFound                     Code = 404002
 	ModuleNotFound                  Code = 404010
 	DeviceNotOnline                 Code = 404103
 	DeviceConnectionClosedRemotely  Code = 404104
@@ -79,6 +82,7 @@ var catalogue = map[Code]entry{
 	ArgumentInvalid:                 {"ArgumentInvalid", "a value breaks a rule: an id, a key, a limit, a query"},
 	ArgumentNull:                    {"ArgumentNull", "something required is missing"},
 	IotHubFormatError:               {"IotHubFormatError", "a message or its encoding can not be understood"},
+	BlobContainerValidationError:    {"BlobContainerValidationError", "a job's container is missing, or can not be read or written"},
 	DeviceDefinedMultipleTimes:      {"DeviceDefinedMultipleTimes", "two items of a bulk request name the same device or module"},
 	DeserializationError:            {"DeserializationError", "the body is not JSON of the expected shape"},
 	BulkRegistryOperationFailure:    {"BulkRegistryOperationFailure", "items of a bulk request failed; the body lists them"},
@@ -92,6 +96,7 @@ var catalogue = map[Code]entry{
 	IotHubUnauthorized:              {"IotHubUnauthorized", "a device's credentials are bad"},
 	SystemModuleModifyUnauthorized:  {"SystemModuleModifyUnauthorizedAccess", "a module whose id begins with $ belongs to the hub"},
 	IotHubQuotaExceeded:             {"IotHubQuotaExceeded", "the hub has as many devices as it may"},
+	JobQuotaExceeded:                {"JobQuotaExceeded", "another import or export job is active"},
 	DeviceMaximumQueueDepthExceeded: {"DeviceMaximumQueueDepthExceeded", "as many messages as may already wait for the device"},
 	DeviceMaximumActiveFileUploads:  {"DeviceMaximumActiveFileUploadLimitExceeded", "the device has as many uploads in progress as it may"},
 	InvalidMessageExpiryTime:        {"InvalidMessageExpiryTime", "a message to a device would expire in the past, or too late"},
@@ -99,6 +104,7 @@ var catalogue = map[Code]entry{
 	MaximumInflightMethodExceeded:   {"DeviceMaximumInflightMethodExceeded", "as many direct methods of the device are under way, or wait for it, as may"},
 	GenericNotFound:                 {"GenericNotFound", "there is nothing at this path"},
 	DeviceNotFound:                  {"DeviceNotFound", "the device is not registered"},
+	JobNotFound:                     {"JobNotFound", "there is no such job"},
 	ModuleNotFound:                  {"ModuleNotFound", "the module is not registered"},
 	DeviceNotOnline:                 {"DeviceNotOnline", "the device is not connected, and did not connect in time"},
 	DeviceConnectionClosedRemotely:  {"DeviceConnectionClosedRemotely", "the device's connection ended before it answered"},

@@ -15,12 +15,14 @@ import (
 	"github.com/hubtwin/hubtwin/device"
 	"github.com/hubtwin/hubtwin/fault"
 	"github.com/hubtwin/hubtwin/hub"
+	"github.com/hubtwin/hubtwin/job"
 	"github.com/hubtwin/hubtwin/twin"
 )
 
 // Config is what the API stands on. Only Websocket may be left out.
 type Config struct {
 	Hub      *hub.Hub
+	Jobs     *job.Manager
 	Verifier *auth.Verifier
 	Log      *slog.Logger
 	// Websocket serves /$iothub/websocket, where devices speak MQTT. It does

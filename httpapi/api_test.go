@@ -211,6 +211,7 @@ func TestEveryCodeHasACase(t *testing.T) {
 		fault.InvalidDeviceScope, fault.IotHubUnauthorizedAccess, fault.GenericNotFound, fault.DeviceNotFound,
 		fault.ModuleNotFound, fault.GenericMethodNotAllowed, fault.DeviceAlreadyExists, fault.PreconditionFailed,
 		fault.MessageTooLarge, fault.TooManyDevices, fault.DeviceNotOnline, fault.DeviceConnectionClosedRemotely, fault.GenericBadGateway, fault.GenericUnsupportedMediaType,
+		fault.BlobContainerValidationError, fault.JobNotFound,
 	} {
 		if want := fmt.Sprintf("\n< %d %s\n", c.Status(), c.Name()); !strings.Contains(all.String(), want) {
 			t.Errorf("no transcript has%s", want)

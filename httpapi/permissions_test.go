@@ -16,6 +16,7 @@ var bodies = map[string]string{
 	"POST /devices/query": `{"query":"SELECT * FROM devices"}`,
 
 	"POST /twins/d2/methods": `{"methodName":"m"}`,
+	"POST /jobs/create":      `{"type":"export"}`,
 	"POST /$hubtwin/explain": `{"query":"SELECT * FROM devices"}`,
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/hubtwin/hubtwin/fault"
 	"github.com/hubtwin/hubtwin/httpapi"
 	"github.com/hubtwin/hubtwin/hub"
+	"github.com/hubtwin/hubtwin/job"
 	"github.com/hubtwin/hubtwin/presence"
 	"github.com/hubtwin/hubtwin/store/memory"
 	"github.com/hubtwin/hubtwin/twin"
@@ -41,6 +42,7 @@ type rig struct {
 	log         *logBook
 	connections map[string]*hub.Connection
 	devices     map[string]*scripted
+	jobFiles    string // where jobs may read and write
 }
 
 // newRig opens a hub. configure, if not nil, may change what the API stands on.
@@ -76,7 +78,12 @@ func openRig(t testing.TB, of hub.Config, configure func(*httpapi.Config)) *rig 
 		t: t, hub: h, log: log, connections: map[string]*hub.Connection{}, devices: map[string]*scripted{},
 		verifier: &auth.Verifier{Keys: h.Secrets(), Hosts: []string{hostName}},
 	}
-	c := httpapi.Config{Hub: h, Verifier: g.verifier, Log: logger}
+	g.jobFiles = t.TempDir()
+	jobs, err := job.Open(context.Background(), job.Config{Hub: h, Store: st, Log: logger, Files: g.jobFiles})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := httpapi.Config{Hub: h, Jobs: jobs, Verifier: g.verifier, Log: logger}
 	if configure != nil {
 		configure(&c)
 	}
@@ -85,6 +92,7 @@ func openRig(t testing.TB, of hub.Config, configure func(*httpapi.Config)) *rig 
 		for _, c := range g.connections {
 			c.Close()
 		}
+		jobs.Close()
 		h.Close()
 		st.Close()
 	})

@@ -67,6 +67,9 @@ var rows = []row{
 	{segments("twins/{id}/modules/{mid}/methods"), methods{http.MethodPost: invocation}},
 	{segments("digitaltwins/{id}/commands/{command}"), methods{http.MethodPost: back((*api).invokeCommand)}},
 	{segments("digitaltwins/{id}/components/{component}/commands/{command}"), methods{http.MethodPost: back((*api).invokeCommand)}},
+	{segments("jobs/create"), methods{http.MethodPost: back((*api).createJob)}},
+	{segments("jobs"), methods{http.MethodGet: back((*api).listJobs)}},
+	{segments("jobs/{id}"), methods{http.MethodGet: back((*api).getJob), http.MethodDelete: back((*api).cancelJob)}},
 	{segments("statistics/devices"), methods{http.MethodGet: back((*api).deviceStatistics)}},
 	{segments("statistics/service"), methods{http.MethodGet: back((*api).serviceStatistics)}},
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -217,5 +218,31 @@ func waitFor(t *testing.T, what string, done func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain for %s", what)
 		}
+	}
+}
+
+// A job over REST, with the members that SDKs read.
+func TestExportJob(t *testing.T) {
+	g := newRig(t, nil)
+	g.importing(importPath, `{"id":"a"}`)
+	body := fmt.Sprintf(`{"jobId":"","type":"export","outputBlobContainerUri":"file://%s","excludeKeysInExport":true}`, g.jobFiles)
+	created := g.request("registryReadWrite", "POST /jobs/create", body)
+	form := regexp.MustCompile(`^\{"jobId":"([0-9a-f]{32})","startTimeUtc":"\d{4}-\d\d-\d\dT[\d:]+\.\d{7}Z","endTimeUtc":null,"type":"export","status":"enqueued","progress":0,"outputBlobName":"devices.txt","excludeKeysInExport":true,"storageAuthenticationType":"keyBased","failureReason":null\}$`)
+	id := form.FindStringSubmatch(created.body)
+	if created.status != "200" || id == nil {
+		t.Fatalf("%s\n%s", created.status, created.body)
+	}
+	waitFor(t, "the job", func() bool {
+		return strings.Contains(g.request("registryRead", "GET /jobs/"+id[1], "").body, `"status":"completed","progress":100,`)
+	})
+	if list := g.request("registryRead", "GET /jobs", ""); !strings.HasPrefix(list.body, `[{"jobId":"`+id[1]) {
+		t.Errorf("the list is %s", list.body)
+	}
+	if done := g.request("registryReadWrite", "DELETE /jobs/"+id[1], ""); done.status != "204" {
+		t.Errorf("%s\n%s", done.status, done.body)
+	}
+	text, err := os.ReadFile(filepath.Join(g.jobFiles, "devices.txt"))
+	if err != nil || strings.Count(string(text), "\n") != 1 {
+		t.Errorf("%v\n%s", err, text)
 	}
 }

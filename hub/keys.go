@@ -18,6 +18,7 @@ const (
 	tableDevices  = 'd'
 	tablePolicies = 'p' // 'p' name: shared access policies
 	tableUploads  = 'u' // 'u' device 0x00 module 0x00 correlation id: uploads in progress
+	// 'j' belongs to package job, 'e', 'g' and 'l' to package eventlog
 
 	partIdentity      = 'i'
 	partTwin          = 't'

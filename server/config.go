@@ -48,6 +48,9 @@ type Config struct {
 	BlobStorage, BlobContainer string
 	// Events says what the event log keeps, and in how many partitions.
 	Events eventlog.Config
+	// JobFiles is a folder in and below which import and export jobs may read and
+	// write, by file: URIs. "" means that they may not.
+	JobFiles string
 	// Log is told of what the hub does; nil is slog.Default.
 	Log *slog.Logger
 }
@@ -68,6 +71,11 @@ func (c Config) Validate() error {
 	for _, name := range c.Hostnames {
 		if !isHostname(name) {
 			bad("hostname: %q is neither a DNS name nor an IP address (no scheme, no port); for example hub.example.com", name)
+		}
+	}
+	if c.JobFiles != "" {
+		if info, err := os.Stat(c.JobFiles); err != nil || !info.IsDir() {
+			bad("job-files: %q is no folder; make it, or leave this out", c.JobFiles)
 		}
 	}
 	ports := func(field string, list []int, good int) {

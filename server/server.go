@@ -24,6 +24,7 @@ import (
 	"github.com/hubtwin/hubtwin/blob"
 	"github.com/hubtwin/hubtwin/httpapi"
 	"github.com/hubtwin/hubtwin/hub"
+	"github.com/hubtwin/hubtwin/job"
 	"github.com/hubtwin/hubtwin/mqtt"
 	"github.com/hubtwin/hubtwin/store"
 	"github.com/hubtwin/hubtwin/store/memory"
@@ -41,6 +42,7 @@ type Server struct {
 	log     *slog.Logger
 	names   []string
 	store   store.Store
+	jobs    *job.Manager
 	queries *queryMetrics
 	methods *methodMetrics
 	work    gate // requests and WebSockets under way
@@ -75,6 +77,9 @@ func Open(ctx context.Context, c Config) (_ *Server, err error) {
 	if s.Hub, err = hub.Open(ctx, hub.Config{
 		Store: s.store, Log: s.log, Events: c.Events, Blobs: blobs, ObserveQuery: s.queries.observe, ObserveMethod: s.methods.observe,
 	}); err != nil {
+		return nil, err
+	}
+	if s.jobs, err = job.Open(ctx, job.Config{Hub: s.Hub, Store: s.store, Log: s.log, Files: c.JobFiles}); err != nil {
 		return nil, err
 	}
 	if s.Certificates, err = openCertificates(c.Certificates, s.names, time.Now()); err != nil {
@@ -132,6 +137,7 @@ func (s *Server) Run(ctx context.Context) error {
 	devices := mqtt.New(mqtt.Config{Hub: s.Hub, Verifier: verifier, Log: s.log, MaxConnections: most})
 	rest := newHTTPServer(s.counted(httpapi.New(httpapi.Config{
 		Hub:       s.Hub,
+		Jobs:      s.jobs,
 		Verifier:  verifier,
 		Log:       s.log,
 		Websocket: s.tunnel(ctx, devices),
@@ -221,6 +227,9 @@ func (s *Server) tunnel(ctx context.Context, devices *mqtt.Server) http.Handler 
 func (s *Server) Close() error {
 	for _, e := range []*Endpoint{&s.Admin, &s.MQTTPlain, &s.MQTT, &s.HTTPS} {
 		e.close()
+	}
+	if s.jobs != nil {
+		s.jobs.Close()
 	}
 	if s.Hub != nil {
 		s.Hub.Close()

@@ -39,6 +39,7 @@ type devCommand struct {
 
 	BlobStorage   string `env:"HUBTWIN_BLOB_STORAGE" placeholder:"TEXT" help:"Connection string of a storage account, to which devices may upload files; UseDevelopmentStorage=true is Azurite on this machine (${env})."`
 	BlobContainer string `default:"uploads" placeholder:"NAME" help:"The container for them, which must be there (uploads)."`
+	JobFiles      string `type:"path" placeholder:"DIR" help:"Let import and export jobs read and write in this folder, by file: URIs. Otherwise they use blob containers only."`
 
 	Env       string `type:"path" placeholder:"FILE" help:"Once the hub is ready, write the environment for SDKs here, as export lines for a shell."`
 	LogLevel  string `enum:"debug,info,warn,error" default:"info" help:"Log this and worse: debug, info, warn, error."`
@@ -117,8 +118,9 @@ func (cmd devCommand) config(log io.Writer) (c server.Config, dir string, err er
 		MQTT:         ports(cmd.MQTTPort, mqttPort, mqttPort+1),
 		Admin:        adminPorts(cmd.AdminPort),
 		BlobStorage:  cmd.BlobStorage, BlobContainer: cmd.BlobContainer,
-		Events: eventlog.Config{Partitions: cmd.Partitions, Retention: eventlog.Retention{Age: cmd.Retention}},
-		Log:    logger(log, cmd.LogLevel, cmd.LogFormat),
+		JobFiles: cmd.JobFiles,
+		Events:   eventlog.Config{Partitions: cmd.Partitions, Retention: eventlog.Retention{Age: cmd.Retention}},
+		Log:      logger(log, cmd.LogLevel, cmd.LogFormat),
 	}
 	if !cmd.Ephemeral {
 		c.Data = dir
