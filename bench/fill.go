@@ -180,6 +180,7 @@ func reportOnce(ctx context.Context, h *hub.Hub, owner auth.Principal, t fleet.S
 type silent struct{}
 
 func (silent) Desired(presence.DesiredChange) {}
+func (silent) Wake()                          {}
 func (silent) Close(error)                    {}
 
 func (silent) Invoke(presence.MethodCall, func(presence.MethodAnswer, error)) (func(), error) {

@@ -38,7 +38,7 @@ func (l *Locks) Next(q *Queue, now time.Time, skip func(sequence uint64) bool) (
 		if l.Held(e.Sequence, now) || !now.Before(e.Expiry) || skip != nil && skip(e.Sequence) {
 			continue
 		}
-		k := lock{sequence: e.Sequence, token: newToken(), deadline: now.Add(LockTime)}
+		k := lock{sequence: e.Sequence, token: NewToken(), deadline: now.Add(LockTime)}
 		l.held = append(l.held, k)
 		return e, k.token, true
 	}
@@ -77,8 +77,8 @@ func (l *Locks) NextDeadline() (at time.Time, ok bool) {
 	return at, len(l.held) > 0
 }
 
-// newToken makes a random UUID (RFC 9562, version 4).
-func newToken() string {
+// NewToken makes a random UUID (RFC 9562, version 4).
+func NewToken() string {
 	var b [16]byte
 	rand.Read(b[:])
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80

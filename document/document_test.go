@@ -31,7 +31,8 @@ func examples(t *testing.T) map[string]*Document {
 		ParentScopes:   []string{"ms-azure-iot-edge://top-638448000000000000"},
 	}, `{"site":"A"}`)
 	full.Head.SetConnection(Connection{Connected: true, LastActivity: t0.Add(2 * time.Hour),
-		ModelID: "dtmi:com:example:Gate;1", CloudToDeviceMessageCount: 12})
+		ModelID: "dtmi:com:example:Gate;1"})
+	full.Head.CloudToDeviceMessageCount = 12
 	return map[string]*Document{
 		"a device as it is created": newDocument(t, &device.Identity{
 			ID: device.ID{Device: "pump-7"}, Etag: "NTgwMDg5MDAz", Status: device.Enabled,
@@ -100,10 +101,10 @@ var anyHead = rapid.Custom(func(t *rapid.T) Head {
 		IoTEdge:      rapid.Bool().Draw(t, "edge"),
 	})
 	h.SetConnection(Connection{
-		Connected:                 rapid.Bool().Draw(t, "connected"),
-		ModelID:                   text.Draw(t, "model"),
-		CloudToDeviceMessageCount: rapid.IntRange(0, 1<<40).Draw(t, "messages"),
+		Connected: rapid.Bool().Draw(t, "connected"),
+		ModelID:   text.Draw(t, "model"),
 	})
+	h.CloudToDeviceMessageCount = rapid.IntRange(0, 1<<40).Draw(t, "messages")
 	h.StatusUpdated, h.LastActivity = ticks.Draw(t, "updated"), ticks.Draw(t, "activity")
 	return h
 })

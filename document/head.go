@@ -24,7 +24,7 @@ type Head struct {
 	Connected                 bool
 	LastActivity              int64
 	ModelID                   string
-	CloudToDeviceMessageCount int // not negative
+	CloudToDeviceMessageCount int // messages that wait in the queue; not negative
 }
 
 // SetIdentity sets the fields that follow from the identity.
@@ -61,10 +61,9 @@ func array(list []string) string {
 
 // Connection is what a document shows of how a device is reached.
 type Connection struct {
-	Connected                 bool
-	LastActivity              time.Time // zero if the device never connected
-	ModelID                   string    // that the device named when it connected last
-	CloudToDeviceMessageCount int       // messages that wait in the queue
+	Connected    bool
+	LastActivity time.Time // zero if the device never connected
+	ModelID      string    // that the device named when it connected last
 }
 
 // SetConnection sets the fields that follow from the connection.
@@ -72,7 +71,6 @@ func (h *Head) SetConnection(c Connection) {
 	h.Connected = c.Connected
 	h.LastActivity = twin.Ticks(c.LastActivity)
 	h.ModelID = c.ModelID
-	h.CloudToDeviceMessageCount = c.CloudToDeviceMessageCount
 }
 
 func (h *Head) connectionState() string {

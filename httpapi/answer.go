@@ -49,7 +49,9 @@ func (a *answer) write(w http.ResponseWriter, rid string) {
 		a.stream(w)
 		return
 	}
-	h["Content-Type"] = []string{"application/json; charset=utf-8"}
+	if a.header["Content-Type"] == "" {
+		h["Content-Type"] = []string{"application/json; charset=utf-8"}
+	}
 	h["Content-Length"] = []string{strconv.Itoa(a.length())}
 	w.WriteHeader(a.status)
 	if a.rows == nil {

@@ -179,6 +179,7 @@ type scripted struct {
 }
 
 func (*scripted) Desired(presence.DesiredChange) {}
+func (*scripted) Wake()                          {}
 func (*scripted) Close(error)                    {}
 
 func (d *scripted) Invoke(c presence.MethodCall, answered func(presence.MethodAnswer, error)) (func(), error) {

@@ -56,6 +56,17 @@ var rows = []row{
 	{segments("devices/{id}/files/notifications/{correlation}"), endUpload},
 	{segments("devices/{id}/modules/{mid}/files/notifications"), endUpload},
 	{segments("devices/{id}/modules/{mid}/files/notifications/{correlation}"), endUpload},
+	{segments("devices/{id}/messages/devicebound"), deviceboundMethods},
+	{segments("devices/{id}/messages/devicebound/{token}"), settleMethods},
+	{segments("devices/{id}/messages/devicebound/{token}/abandon"), abandonMethods},
+	{segments("devices/{id}/commands"), purgeMethods},
+	{segments("devices/{id}/modules/{mid}/messages/devicebound"), deviceboundMethods},
+	{segments("devices/{id}/modules/{mid}/messages/devicebound/{token}"), settleMethods},
+	{segments("devices/{id}/modules/{mid}/messages/devicebound/{token}/abandon"), abandonMethods},
+	{segments("devices/{id}/modules/{mid}/commands"), purgeMethods},
+	{segments("messages/servicebound/feedback"), methods{http.MethodGet: back((*api).receiveFeedback)}},
+	{segments("messages/servicebound/feedback/{token}"), methods{http.MethodDelete: back((*api).completeFeedback)}},
+	{segments("messages/servicebound/feedback/{token}/abandon"), methods{http.MethodPost: back((*api).abandonFeedback)}},
 	{segments("$hubtwin/events"), methods{http.MethodGet: back((*api).readEvents)}},
 	{segments("devices/{id}/modules"), methods{http.MethodGet: back((*api).noModules)}},
 	{segments("devices/{id}/modules/{mid}"), methods{
@@ -85,6 +96,16 @@ var (
 
 var sendEvents = methods{http.MethodPost: {serve: (*api).sendEvents, device: true}}
 var invocation = endpoint{serve: (*api).invokeMethod, edge: true}
+
+var (
+	deviceboundMethods = methods{
+		http.MethodGet:  {serve: (*api).receiveMessage, device: true},
+		http.MethodPost: back((*api).sendMessage),
+	}
+	settleMethods  = methods{http.MethodDelete: {serve: (*api).settleMessage, device: true}}
+	abandonMethods = methods{http.MethodPost: {serve: (*api).abandonMessage, device: true}}
+	purgeMethods   = methods{http.MethodDelete: back((*api).purgeMessages)}
+)
 
 func segments(path string) []string { return strings.Split(path, "/") }
 
@@ -166,7 +187,10 @@ func (w *row) match(path []string) (id device.ID, ok bool) {
 			id.Device = path[i]
 		case want == "{mid}":
 			id.Module = path[i]
-		case want != path[i] && want[0] != '{':
+		case want == path[i], want[0] == '{':
+		case strings.HasSuffix(want, "bound") && strings.EqualFold(want, path[i]):
+			// deviceBound has two spellings (device-protocol sheet, 7.1).
+		default:
 			return id, false
 		}
 	}

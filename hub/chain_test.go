@@ -137,6 +137,7 @@ func (straggler) Desired(presence.DesiredChange) {}
 func (straggler) Invoke(presence.MethodCall, func(presence.MethodAnswer, error)) (func(), error) {
 	return nil, fault.New(fault.DeviceNotOnline, "busy")
 }
+func (straggler) Wake()       {}
 func (straggler) Close(error) {}
 
 // TestStragglers: until its socket is closed, a connection that has lost its

@@ -45,6 +45,10 @@ type Connection struct {
 	// after it must be announced.
 	Position uint64
 
+	// sent are the messages that the device has in hand. The lock of hub.locks
+	// guards it.
+	sent []uint64
+
 	mu          sync.Mutex
 	outstanding int // calls whose done function has not returned yet
 }
@@ -114,6 +118,7 @@ func (c *Connection) Touch(at time.Time) { c.link.Touch(at) }
 // Close takes the connection out of the hub. It returns at once.
 func (c *Connection) Close() {
 	defer c.head.release()
+	c.releaseAll()
 	at := now()
 	noted := func(_ *state, _ store.Position, err error) {
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 func (h *Hub) document(id device.ID, s *state) *document.Document {
 	d := &document.Document{ID: id, Twin: s.twin}
 	d.Head.SetIdentity(s.identity)
+	d.Head.CloudToDeviceMessageCount = s.queue.Len()
 	if s.connection == nil {
 		d.Head.SetConnection(document.Connection{})
 		return d
@@ -22,7 +23,7 @@ func (h *Hub) document(id device.ID, s *state) *document.Document {
 // connection is what twin and identity say of the connection: the committed
 // record, with the activity of the live link on top.
 func (h *Hub) connection(id device.ID, s *state) device.Connection {
-	c := device.Connection{State: device.Disconnected}
+	c := device.Connection{State: device.Disconnected, CloudToDeviceMessageCount: s.queue.Len()}
 	r := s.connection
 	if r == nil {
 		return c

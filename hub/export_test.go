@@ -4,6 +4,8 @@ import (
 	"context"
 	"iter"
 
+	"github.com/hubtwin/hubtwin/c2d"
+	"github.com/hubtwin/hubtwin/device"
 	"github.com/hubtwin/hubtwin/index"
 	"github.com/hubtwin/hubtwin/query"
 )
@@ -63,4 +65,41 @@ func (w Walk) Documents(_ context.Context, q *query.Query, after string) iter.Se
 			}
 		}
 	}
+}
+
+// Waiting gives the messages that wait for an identity.
+func (h *Hub) Waiting(id device.ID) []c2d.Entry {
+	s, err := h.heads.read(id)
+	if err != nil {
+		panic(err)
+	}
+	return s.queue.Entries()
+}
+
+// MessageRecords counts what the store has of messages: bodies, times of expiry,
+// and feedback in both tables.
+func (h *Hub) MessageRecords() (n struct{ Bodies, Expiries, Outcomes, Feedback int }) {
+	v, err := h.store.View()
+	if err != nil {
+		panic(err)
+	}
+	defer v.Close()
+	for table, count := range map[byte]*int{
+		tableBodies: &n.Bodies, tableExpiries: &n.Expiries, tableOutcomes: &n.Outcomes, tableFeedback: &n.Feedback,
+	} {
+		for _, err := range v.Scan([]byte{table}, []byte{table + 1}) {
+			if err != nil {
+				panic(err)
+			}
+			*count++
+		}
+	}
+	return n
+}
+
+// Locked counts the queues of which a device has messages in hand.
+func (h *Hub) Locked() int {
+	h.locks.mu.Lock()
+	defer h.locks.mu.Unlock()
+	return len(h.locks.of)
 }

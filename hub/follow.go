@@ -24,6 +24,7 @@ func (h *Hub) follow(ctx context.Context, f store.Follower) {
 		}
 		for _, c := range commits {
 			h.tellConnections(c)
+			h.tellOfMessages(c)
 		}
 		h.askToTrim(commits[len(commits)-1].Position)
 	}
@@ -43,6 +44,9 @@ func (h *Hub) tellConnections(c store.Commit) {
 		if e.Revoked {
 			h.table.Wake(e.ID) // Whoever waits for it may be in vain.
 		}
+		if e.Kind == IdentityDeleted {
+			h.locks.drop(e.ID)
+		}
 		link := h.table.Find(e.ID)
 		if link == nil {
 			continue
@@ -55,6 +59,26 @@ func (h *Hub) tellConnections(c store.Commit) {
 		if began := link.Position(); e.Revoked && began != 0 && began < uint64(c.Position) {
 			link.Device.Close(fault.New(fault.IotHubUnauthorized, "the identity %q was deleted, disabled, or given other credentials", e.ID))
 		}
+	}
+}
+
+// tellOfMessages wakes the connections for which a commit has messages, and who
+// gathers feedback.
+func (h *Hub) tellOfMessages(c store.Commit) {
+	records := 0
+	for _, w := range c.Writes {
+		switch {
+		case w.Value == nil:
+		case w.Key[0] == tableOutcomes:
+			records++
+		case w.Key[0] == tableBodies:
+			if id, ok := splitBody(w.Key); ok {
+				h.wake(id)
+			}
+		}
+	}
+	if records > 0 {
+		h.feedback.expect(records)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hubtwin/hubtwin/auth"
 	"github.com/hubtwin/hubtwin/blob"
+	"github.com/hubtwin/hubtwin/c2d"
 	"github.com/hubtwin/hubtwin/eventlog"
 	"github.com/hubtwin/hubtwin/index"
 	"github.com/hubtwin/hubtwin/presence"
@@ -39,6 +40,12 @@ type Config struct {
 	// ObserveMethod, unless nil, is told of each direct method whose caller had
 	// the right to call. It is called from many goroutines.
 	ObserveMethod func(MethodObservation)
+	// Messages are the rules for messages to devices; the zero value means
+	// c2d.DefaultRules.
+	Messages c2d.Rules
+	// MaxFeedback bounds the records of feedback that wait for a back end; 0
+	// means 100,000. The oldest go first.
+	MaxFeedback int
 }
 
 // Hub carries out use cases. All methods may be called from many goroutines.
@@ -66,6 +73,11 @@ type Hub struct {
 	observeMethod func(MethodObservation)
 	leaving       chan struct{} // closed by HangUp
 	hangUp        sync.Once
+	rules         c2d.Rules
+	messages      messageCounters
+	locks         locks
+	expiry        expiry
+	feedback      feedback
 
 	trim      chan store.Position // holds the newest commit that the trimmer has not heard of
 	stop      context.CancelFunc
@@ -88,12 +100,22 @@ func Open(ctx context.Context, c Config) (*Hub, error) {
 	if c.ObserveMethod == nil {
 		c.ObserveMethod = func(MethodObservation) {}
 	}
+	if c.Messages == (c2d.Rules{}) {
+		c.Messages = c2d.DefaultRules()
+	}
+	if c.MaxFeedback == 0 {
+		c.MaxFeedback = 100_000
+	}
+	if err := checkRules(c.Messages); err != nil {
+		return nil, fmt.Errorf("open hub: %w", err)
+	}
 	h := &Hub{
 		store: c.Store, log: c.Log, keep: c.KeepEvents, blobs: c.Blobs, observeQuery: c.ObserveQuery,
 		heads: newHeads(c.Store, c.CacheBytes),
 		trim:  make(chan store.Position, 1),
 
 		observeMethod: c.ObserveMethod, leaving: make(chan struct{}),
+		rules: c.Messages, expiry: expiry{sooner: make(chan struct{}, 1)},
 	}
 	if err := h.openSettings(ctx); err != nil {
 		return nil, fmt.Errorf("open hub: %w", err)
@@ -103,6 +125,9 @@ func Open(ctx context.Context, c Config) (*Hub, error) {
 		return nil, fmt.Errorf("open hub: %w", err)
 	}
 	if err := h.events.Make(FileNotifications, eventlog.Retention{Age: notificationTime}); err != nil {
+		return nil, fmt.Errorf("open hub: %w", err)
+	}
+	if err := h.feedback.open(c.Store, c.MaxFeedback); err != nil {
 		return nil, fmt.Errorf("open hub: %w", err)
 	}
 	follower, err := c.Store.Follow()
@@ -124,6 +149,8 @@ func Open(ctx context.Context, c Config) (*Hub, error) {
 	h.followers.Go(func() { h.trimEvents(run) })
 	h.followers.Go(func() { h.events.Run(run, h.log) })
 	h.followers.Go(func() { h.sweepUploads(run) })
+	h.followers.Go(func() { h.expireMessages(run) })
+	h.followers.Go(func() { h.gatherFeedback(run) })
 	return h, nil
 }
 

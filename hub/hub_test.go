@@ -70,6 +70,7 @@ type recorder struct {
 	desired []presence.DesiredChange
 	invoke  func(presence.MethodCall, func(presence.MethodAnswer, error)) (func(), error)
 	closed  error
+	wakes   int
 }
 
 func newRecorder() *recorder {
@@ -92,6 +93,13 @@ func (r *recorder) Invoke(c presence.MethodCall, answered func(presence.MethodAn
 		return nil, fault.New(fault.DeviceNotOnline, "not subscribed")
 	}
 	return r.invoke(c, answered)
+}
+
+func (r *recorder) Wake() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.wakes++
+	r.changed.Broadcast()
 }
 
 func (r *recorder) Close(reason error) {

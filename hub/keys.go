@@ -2,6 +2,8 @@ package hub
 
 import (
 	"bytes"
+	"encoding/binary"
+	"time"
 
 	"github.com/hubtwin/hubtwin/device"
 )
@@ -20,16 +22,61 @@ const (
 	tableUploads  = 'u' // 'u' device 0x00 module 0x00 correlation id: uploads in progress
 	// 'j' belongs to package job, 'e', 'g' and 'l' to package eventlog
 
+	tableBodies   = 'b' // 'b' device 0x00 module 0x00 sequence(8): messages that wait
+	tableExpiries = 'x' // 'x' time(8) device 0x00 module 0x00 sequence(8): when they expire
+	tableOutcomes = 'o' // 'o' number(8): feedback that is in no message yet
+	tableFeedback = 'f' // 'f' number(8): messages of feedback
+
 	partIdentity      = 'i'
 	partTwin          = 't'
 	partConnection    = 'c'
 	partSubscriptions = 's'
+	partQueue         = 'q' // of messages that wait for the identity
 )
 
 var (
 	keySecret = []byte{tableHub, 's', 'e', 'c', 'r', 'e', 't'}
 	keyEpoch  = []byte{tableHub, 'e', 'p', 'o', 'c', 'h'}
 )
+
+// appendNumber ends a key by a number, so that keys are in its order.
+func appendNumber(key []byte, n uint64) []byte { return binary.BigEndian.AppendUint64(key, n) }
+
+func keyBody(id device.ID, sequence uint64) []byte {
+	k := keyPrefix(id)
+	k[0] = tableBodies
+	return appendNumber(k, sequence)
+}
+
+func keyExpiry(at time.Time, id device.ID, sequence uint64) []byte {
+	k := appendNumber([]byte{tableExpiries}, uint64(at.UnixNano()))
+	return appendNumber(append(k, keyPrefix(id)[1:]...), sequence)
+}
+
+// splitExpiry takes a key of the table of expiries apart.
+func splitExpiry(key []byte) (at time.Time, id device.ID, ok bool) {
+	if len(key) < 1+8+3+8 {
+		return at, id, false
+	}
+	at = time.Unix(0, int64(binary.BigEndian.Uint64(key[1:]))).UTC()
+	id, ok = splitIDs(key[9 : len(key)-8])
+	return at, id, ok
+}
+
+// splitBody gives the identity whose message a key of the table of bodies is of.
+func splitBody(key []byte) (id device.ID, ok bool) {
+	if len(key) < 1+3+8 || key[0] != tableBodies {
+		return id, false
+	}
+	return splitIDs(key[1 : len(key)-8])
+}
+
+// splitIDs reads device 0x00 module 0x00.
+func splitIDs(b []byte) (id device.ID, ok bool) {
+	dev, rest, _ := bytes.Cut(b, []byte{0})
+	mod, rest, ok := bytes.Cut(rest, []byte{0})
+	return device.ID{Device: string(dev), Module: string(mod)}, ok && len(rest) == 0
+}
 
 func keyPolicy(name string) []byte { return append([]byte{tablePolicies}, name...) }
 

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hubtwin/hubtwin/c2d"
 	"github.com/hubtwin/hubtwin/device"
 	"github.com/hubtwin/hubtwin/document"
 	"github.com/hubtwin/hubtwin/index"
@@ -153,6 +154,16 @@ func (h *Hub) setUpdate(u *index.Update, part byte, value []byte) error {
 			}
 		}
 		u.Connection = h.shownConnection(&r)
+	case partQueue:
+		var q *c2d.Queue
+		if value != nil {
+			var err error
+			if q, err = c2d.Decode(value); err != nil {
+				return err
+			}
+		}
+		n := q.Len()
+		u.Messages = &n
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/hubtwin/hubtwin/c2d"
 	"github.com/hubtwin/hubtwin/device"
 	"github.com/hubtwin/hubtwin/store"
 	"github.com/hubtwin/hubtwin/twin"
@@ -16,12 +17,17 @@ type state struct {
 	twin          *twin.Twin
 	connection    *connectionRecord
 	subscriptions []Subscription
+	queue         *c2d.Queue // of messages; nil if there never was one
 
-	revisions [4]store.Revision // of the parts, in the order of partOrder
-	sizes     [4]int            // of the stored parts, for the bound of the cache
+	// along are writes that are committed with the state, and no part of it:
+	// bodies of messages, and feedback. Once they are in the batch it is nil.
+	along []store.Write
+
+	revisions [len(partOrder)]store.Revision // of the parts, in the order of partOrder
+	sizes     [len(partOrder)]int            // of the stored parts, for the bound of the cache
 }
 
-var partOrder = [4]byte{partConnection, partIdentity, partSubscriptions, partTwin}
+var partOrder = [...]byte{partConnection, partIdentity, partSubscriptions, partTwin, partQueue}
 
 // footprint is about how much memory s takes: a decoded twin is several times
 // its stored size.
@@ -63,6 +69,9 @@ func (s *state) setPart(part byte, r store.Record) (err error) {
 	case partTwin:
 		i = 3
 		s.twin, err = twin.Decode(r.Value)
+	case partQueue:
+		i = 4
+		s.queue, err = c2d.Decode(r.Value)
 	default:
 		return fmt.Errorf("stored part %q is not known to this version", part)
 	}
@@ -85,16 +94,19 @@ func (s *state) part(i int) ([]byte, error) {
 		return json.Marshal(s.subscriptions)
 	case i == 3 && s.twin != nil:
 		return s.twin.AppendBinary(make([]byte, 0, s.sizes[3]+256)), nil
+	case i == 4 && s.queue != nil:
+		return s.queue.AppendBinary(nil), nil
 	}
 	return nil, nil
 }
 
 // changed tells which parts of next differ from s.
-func (s *state) changed(next *state) (c [4]bool) {
+func (s *state) changed(next *state) (c [len(partOrder)]bool) {
 	c[0] = s.connection != next.connection
 	c[1] = s.identity != next.identity
 	c[2] = !sameSubscriptions(s.subscriptions, next.subscriptions)
 	c[3] = s.twin != next.twin
+	c[4] = s.queue != next.queue
 	return c
 }
 
@@ -142,5 +154,8 @@ func (s *state) commitTo(b *store.Batch, id device.ID, next *state) error {
 		next.sizes[i] = len(value)
 		b.Writes = append(b.Writes, store.Write{Key: key, Value: value, Revision: next.revisions[i]})
 	}
+	appendQueueWrites(b, id, s.queue, next.queue)
+	b.Writes = append(b.Writes, next.along...)
+	next.along = nil
 	return nil
 }

@@ -78,6 +78,9 @@ func (f *fleetState) change(t *rapid.T) index.Update {
 		if c != (document.Connection{}) {
 			u.Connection = &c
 		}
+		if n := fleet.Messages(t); n > 0 {
+			d.Head.CloudToDeviceMessageCount, u.Messages = n, &n
+		}
 		return u
 	}
 	if f.shrinking && rapid.IntRange(0, 3).Draw(t, "shrink") > 0 {
@@ -86,7 +89,7 @@ func (f *fleetState) change(t *rapid.T) index.Update {
 	}
 	next := *d
 	u := index.Update{ID: id}
-	switch rapid.IntRange(0, 7).Draw(t, "change") {
+	switch rapid.IntRange(0, 8).Draw(t, "change") {
 	case 0:
 		delete(f.docs, key)
 		return index.Update{ID: id, Deleted: true}
@@ -97,6 +100,9 @@ func (f *fleetState) change(t *rapid.T) index.Update {
 		c := fleet.Connection(t)
 		u.Connection = &c
 		next.Head.SetConnection(c)
+	case 8:
+		n := fleet.Messages(t)
+		u.Messages, next.Head.CloudToDeviceMessageCount = &n, n
 	case 3:
 		next.Twin = fleet.Replaced(t, d.Twin, `{"tags":`+fleet.Section(t)+`,"properties":{"desired":`+fleet.Section(t)+`}}`)
 		u.Twin = storedTwin(&next)
@@ -138,6 +144,9 @@ func (f *fleetState) whole(u index.Update) {
 	}
 	if u.Connection != nil {
 		all.Connection = u.Connection
+	}
+	if u.Messages != nil {
+		all.Messages = u.Messages
 	}
 	if u.Twin != nil {
 		all.Twin = u.Twin

@@ -18,6 +18,7 @@ type Update struct {
 	Deleted    bool           // with all that was known of it; the rest of the Update is new
 	Identity   *device.Identity
 	Connection *document.Connection
+	Messages   *int   // that wait in the queue
 	Twin       []byte // stored form; not kept
 }
 
@@ -33,6 +34,9 @@ func (u *Update) merge(later Update) {
 	}
 	if later.Connection != nil {
 		u.Connection = later.Connection
+	}
+	if later.Messages != nil {
+		u.Messages = later.Messages
 	}
 	if later.Twin != nil {
 		u.Twin = later.Twin
@@ -217,6 +221,9 @@ func (w *writer) update(k *chunk, row int, u *Update) error {
 	}
 	if u.Connection != nil {
 		now.Head.SetConnection(*u.Connection)
+	}
+	if u.Messages != nil {
+		now.Head.CloudToDeviceMessageCount = *u.Messages
 	}
 	w.row = document.AppendHead(w.row[:0], &now.Head)
 	if u.Twin != nil {

@@ -35,6 +35,7 @@ type conn struct {
 	out      output
 	gate     gate    // guarded by out.mu
 	methods  methods // guarded by out.mu
+	inbox    inbox   // likewise
 
 	// Set by admission.
 	id            device.ID
@@ -127,9 +128,7 @@ func (c *conn) handle(h packet.Header, body []byte) error {
 	case packet.TypeUnsubscribe:
 		return c.unsubscribe(body)
 	case packet.TypePuback:
-		// For a message the hub has not sent, or not on this connection.
-		_, err := packet.DecodeAck(body)
-		return broken(err)
+		return c.acknowledged(body)
 	case packet.TypePingreq:
 		return c.answer(packet.AppendPingresp)
 	case packet.TypeDisconnect:
@@ -174,6 +173,7 @@ func (c *conn) Close(reason error) { c.out.end(reason) }
 func (c *conn) finish() {
 	c.stopTimer()
 	c.endMethods()
+	c.closeInbox()
 	if c.hub != nil {
 		if c.will != nil {
 			c.hub.Will(*c.will)

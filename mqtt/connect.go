@@ -143,12 +143,14 @@ func (c *conn) enter(ctx context.Context, who auth.Principal, p packet.Connect, 
 		return err
 	}
 	c.hub = h
+	c.subscriptions.messages = deviceboundPrefix(c.id) + "+"
 	c.subscriptions.add(h.Subscriptions)
 	c.connected(silence(p.KeepAlive), who.Expires)
 	c.out.append(func(dst []byte) []byte { return packet.AppendConnack(dst, h.Resumed, packet.Accepted) })
 	c.openGate(h.Position)
 	// What earlier sessions have subscribed to counts (device-protocol R1).
 	c.openMethods(c.subscriptions.methods, c.subscriptions.filters)
+	c.openInbox(c.subscriptions.devicebound)
 	c.server.config.Log.Debug("MQTT connection begins", slog.String("device", c.id.String()),
 		slog.Bool("resumed", h.Resumed), slog.String("model", modelID))
 	return nil

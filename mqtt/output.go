@@ -57,6 +57,7 @@ type output struct {
 	changed sync.Cond // something below has changed that somebody may wait for
 	next    *buffer   // what is to be written next, or nil
 	sending int       // bytes that are being written
+	written uint64    // bytes that the socket has taken
 	writing bool      // there is a writer
 	held    bool
 	broken  bool  // a write has failed
@@ -154,6 +155,9 @@ func (o *output) write() {
 		_, err := o.net.Write(b.b)
 		b.free()
 		o.mu.Lock()
+		if err == nil {
+			o.written += uint64(o.sending)
+		}
 		o.sending = 0
 		o.broken = err != nil
 		switch {

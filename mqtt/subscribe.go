@@ -26,35 +26,52 @@ const (
 type subscriptions struct {
 	// filters is replaced, never changed, so others may keep it.
 	filters   []string
+	granted   []byte // the QoS of each
 	responses reach
 	desired   reach
 	methods   reach
+	// devicebound is what was granted for messages: only filters that cover all
+	// their topics count, for nobody knows the properties before.
+	devicebound grant
+	messages    string // those topics, as a filter
+}
+
+// grant says whether a device takes messages, and with which QoS.
+type grant struct {
+	granted bool
+	qos     byte // the highest that was granted [MQTT-3.3.5-1]
 }
 
 func (s *subscriptions) add(subs []hub.Subscription) {
-	next := slices.Clone(s.filters)
+	next, granted := slices.Clone(s.filters), s.granted
 	for _, sub := range subs {
-		if !slices.Contains(next, sub.Filter) {
-			next = append(next, sub.Filter)
+		if i := slices.Index(next, sub.Filter); i >= 0 {
+			granted[i] = sub.QoS // [MQTT-3.8.4-3]
+			continue
 		}
+		next, granted = append(next, sub.Filter), append(granted, sub.QoS)
 	}
-	s.set(next)
+	s.set(next, granted)
 }
 
 func (s *subscriptions) remove(filters []string) {
 	var next []string
-	for _, f := range s.filters {
+	var granted []byte
+	for i, f := range s.filters {
 		if !slices.Contains(filters, f) {
-			next = append(next, f)
+			next, granted = append(next, f), append(granted, s.granted[i])
 		}
 	}
-	s.set(next)
+	s.set(next, granted)
 }
 
-func (s *subscriptions) set(filters []string) {
-	s.filters = filters
-	s.responses, s.desired, s.methods = nothing, nothing, nothing
-	for _, f := range filters {
+func (s *subscriptions) set(filters []string, granted []byte) {
+	s.filters, s.granted = filters, granted
+	s.responses, s.desired, s.methods, s.devicebound = nothing, nothing, nothing, grant{}
+	for i, f := range filters {
+		if packet.Matches(f, s.messages) {
+			s.devicebound = grant{true, max(s.devicebound.qos, granted[i])}
+		}
 		s.responses = max(s.responses, reachOf(f, twinResponses))
 		s.desired = max(s.desired, reachOf(f, desiredTopics))
 		s.methods = max(s.methods, reachOf(f, methodTopics))
@@ -103,10 +120,12 @@ func (c *conn) subscribe(body []byte) error {
 		return fault.New(fault.IotHubQuotaExceeded, "%d subscriptions, at most %d may be", n, hub.MaxSubscriptions)
 	}
 	c.holdGate()
+	devicebound := c.subscriptions.devicebound
 	methods, all := c.subscriptions.methods, c.subscriptions.filters
 	since := c.hub.Subscribe(subs, func(err error) {
 		c.acknowledge(err, func(dst []byte) []byte { return packet.AppendSuback(dst, id, codes...) })
 		c.openMethods(methods, all)
+		c.openInbox(devicebound)
 	})
 	c.openGate(since)
 	return nil
@@ -128,10 +147,12 @@ func (c *conn) unsubscribe(body []byte) error {
 	}
 	c.subscriptions.remove(filters)
 	c.openGate(0)
+	devicebound := c.subscriptions.devicebound
 	methods, all := c.subscriptions.methods, c.subscriptions.filters
 	c.hub.Unsubscribe(filters, func(err error) {
 		c.acknowledge(err, func(dst []byte) []byte { return packet.AppendUnsuback(dst, id) })
 		c.openMethods(methods, all)
+		c.openInbox(devicebound)
 	})
 	return nil
 }

@@ -90,7 +90,7 @@ func TestFilters(t *testing.T) {
 			t.Errorf("%s: %s: granted: %v", r.ID, r.Filter, got)
 		}
 		var s subscriptions
-		s.set([]string{r.Filter})
+		s.set([]string{r.Filter}, make([]byte, 9))
 		if s.responses != r.Responses || s.desired != r.Desired {
 			t.Errorf("%s: reach of responses %d, of desired %d", r.Filter, s.responses, s.desired)
 		}

@@ -30,10 +30,19 @@ const (
 func sentTopics(id device.ID) []string {
 	topics := []string{twinResponses, desiredTopics, methodTopics}
 	if id.IsModule() {
-		own := "devices/" + id.Device + "/modules/" + id.Module
-		return append(topics, own+"/messages/devicebound/+", own+"/inputs/+/+")
+		topics = append(topics, "devices/"+id.Device+"/modules/"+id.Module+"/inputs/+/+")
 	}
-	return append(topics, "devices/"+id.Device+"/messages/devicebound/+")
+	return append(topics, deviceboundPrefix(id)+"+")
+}
+
+// deviceboundPrefix is what the topics of messages for id begin with; the
+// property bag follows (device-protocol 3.1 and section 6).
+func deviceboundPrefix(id device.ID) string {
+	topic := "devices/" + id.Device
+	if id.IsModule() {
+		topic += "/modules/" + id.Module
+	}
+	return topic + "/messages/devicebound/"
 }
 
 // mayReceive tells whether filter matches a topic that the hub may send to id:

@@ -24,6 +24,7 @@ import (
 	"github.com/hubtwin/hubtwin/fault"
 	"github.com/hubtwin/hubtwin/hub"
 	"github.com/hubtwin/hubtwin/internal/memnet"
+	"github.com/hubtwin/hubtwin/message"
 	"github.com/hubtwin/hubtwin/mqtt"
 	"github.com/hubtwin/hubtwin/mqtt/packet"
 	"github.com/hubtwin/hubtwin/store"
@@ -224,6 +225,32 @@ func (s *stage) service(line string) error {
 		return err
 	case "hears":
 		return s.hears(rest)
+	case "sends":
+		return s.hub.SendMessage(ctx, owner, id, toDevice(body))
+	case "fills":
+		n, _ := strconv.Atoi(body)
+		for range n {
+			if err := s.hub.SendMessage(ctx, owner, id, toDevice("x mid=x ack=full")); err != nil {
+				return err
+			}
+		}
+		return nil
+	case "can't":
+		order, rest, _ := strings.Cut(rest, ": ")
+		if err := s.service(order); err == nil || !strings.Contains(err.Error(), rest) {
+			return fmt.Errorf("the outcome is: %v", err)
+		}
+		return nil
+	case "purges":
+		n, err := s.hub.PurgeMessages(ctx, owner, id)
+		if err == nil && strconv.Itoa(n) != body {
+			return fmt.Errorf("%d were purged", n)
+		}
+		return err
+	case "receives":
+		return s.receive(id, body)
+	case "learns":
+		return s.learn(rest)
 	case "sees":
 		d, err := s.hub.Twin(ctx, owner, id)
 		if err == nil && !strings.Contains(string(d.AppendJSON(nil)), body) {
@@ -314,6 +341,94 @@ func (s *stage) outcome(call, want string) error {
 	return nil
 }
 
+// toDevice makes a message of a text, and properties as name=value: mid, ack, exp
+// (as a duration), to, and those of the application.
+func toDevice(line string) *message.Message {
+	m := new(message.Message)
+	for i, f := range strings.Fields(line) {
+		name, value, _ := strings.Cut(f, "=")
+		value = expand(value)
+		switch {
+		case i == 0:
+			m.Body = []byte(expand(f))
+		case name == "mid":
+			m.System[message.MessageID] = value
+		case name == "ack":
+			m.System[message.Ack] = value
+		case name == "to":
+			m.System[message.To] = value
+		case name == "exp":
+			d, err := time.ParseDuration(value)
+			if err != nil {
+				panic(err)
+			}
+			m.System[message.Expiry] = time.Now().Add(d).UTC().Format(time.RFC3339)
+		case name == "blanks":
+			n, _ := strconv.Atoi(value)
+			m.Set(name, strings.Repeat(" ", n))
+		default:
+			m.Set(name, strings.ReplaceAll(value, "_", " "))
+		}
+	}
+	return m
+}
+
+// deviceToken is a good token of a device.
+func deviceToken(name string) string {
+	token, err := auth.Sign(hostName+"/devices/"+name, deviceKey, "", time.Now().Add(time.Hour))
+	if err != nil {
+		panic(err)
+	}
+	return token
+}
+
+// receive is the same device over HTTPS: what it does with the next message.
+func (s *stage) receive(id device.ID, line string) error {
+	who, err := s.config.Verifier.Device(s.t.Context(), id, deviceToken(id.Device), time.Now())
+	if err != nil {
+		return err
+	}
+	d, err := s.hub.ReceiveMessage(s.t.Context(), who, id)
+	if err != nil {
+		return err
+	}
+	want, then, _ := strings.Cut(line, " ")
+	if d == nil {
+		if want == "nothing" {
+			return nil
+		}
+		return errors.New("there is no message")
+	}
+	if got := string(d.Message.Body); got != want {
+		return fmt.Errorf("the message is %s", got)
+	}
+	if then == "abandons" {
+		return s.hub.AbandonMessage(s.t.Context(), who, id, d.Token)
+	}
+	return nil
+}
+
+// learn fetches feedback, and compares ids and statuses.
+func (s *stage) learn(want string) error {
+	var got []string
+	f, err := s.hub.ReceiveFeedback(s.t.Context(), owner)
+	if err != nil {
+		return err
+	}
+	if f != nil {
+		for _, r := range f.Records {
+			got = append(got, r.OriginalMessageID+":"+string(r.StatusCode))
+		}
+		if err := s.hub.CompleteFeedback(s.t.Context(), owner, f.Token); err != nil {
+			return err
+		}
+	}
+	if text := strings.Join(got, " "); text != want {
+		return fmt.Errorf("the feedback is %q", text)
+	}
+	return nil
+}
+
 // rids gives the hub's request ids names that do not differ from run to run: <1>
 // is the first that the hub has sent.
 type rids struct {
@@ -390,6 +505,11 @@ func (c *client) expect(want string) error {
 	synctest.Wait()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if n, kind, ok := strings.Cut(want, " "); ok {
+		if n, err := strconv.Atoi(n); err == nil {
+			return c.expectSome(n, kind)
+		}
+	}
 	switch {
 	case want == "nothing" || want == "end":
 		if len(c.got) > 0 {
@@ -406,6 +526,17 @@ func (c *client) expect(want string) error {
 	c.got = c.got[1:]
 	if got != want {
 		return fmt.Errorf("there is %s", got)
+	}
+	return nil
+}
+
+// expectSome takes n packets of a kind.
+func (c *client) expectSome(n int, kind string) error {
+	for range n {
+		if len(c.got) == 0 || !strings.HasPrefix(c.got[0], kind) {
+			return fmt.Errorf("there is %v", c.got)
+		}
+		c.got = c.got[1:]
 	}
 	return nil
 }
@@ -556,6 +687,9 @@ func appendConnect(dst []byte, id string, options []string) ([]byte, error) {
 // changing is what differs from run to run in an error body.
 var changing = regexp.MustCompile(`"trackingId":"[0-9a-f]{32}-G2:-TimeStamp:[0-9TZ:.-]+"|"timestampUtc":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{7}Z"`)
 
+// expiries are times in a topic, in the only form that C# reads.
+var expiries = regexp.MustCompile(`(%24\.exp=)\d{4}-\d\d-\d\dT\d\d%3A\d\d%3A\d\d\.\d{7}Z`)
+
 // readPacket reads a packet of the server and writes it as a line.
 func readPacket(r *bufio.Reader) (string, error) {
 	h, body, err := readRaw(r)
@@ -575,6 +709,13 @@ func readPacket(r *bufio.Reader) (string, error) {
 	case packet.TypePublish:
 		p, err := packet.DecodePublish(h, body)
 		line := fmt.Sprintf("PUBLISH %d %s", p.QoS, p.Topic)
+		if p.QoS > 0 {
+			line = fmt.Sprintf("PUBLISH %d %d %s", p.QoS, p.ID, p.Topic)
+			if p.Dup {
+				line = "DUP " + line
+			}
+		}
+		line = expiries.ReplaceAllString(line, "$1…")
 		if len(p.Payload) > 0 {
 			line += " " + changing.ReplaceAllStringFunc(string(p.Payload), func(s string) string { return s[:strings.Index(s, ":")] + `:"…"` })
 		}

@@ -33,6 +33,10 @@ type Device interface {
 	// not block. withdraw says that nobody waits any more; answered may be on
 	// its way then, and is not called later.
 	Invoke(call MethodCall, answered func(MethodAnswer, error)) (withdraw func(), err error)
+	// Wake says that messages wait for the device, or may be had now that were
+	// another's: the connection fetches them from the hub, in its own time. It
+	// is called from many goroutines.
+	Wake()
 	// Close ends the connection. The reason goes to the log: MQTT 3.1.1 has no
 	// way to tell the device.
 	Close(reason error)

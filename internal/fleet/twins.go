@@ -228,13 +228,17 @@ func Connection(t *rapid.T) document.Connection {
 	if oneIn(t, 3) {
 		return document.Connection{}
 	}
-	return document.Connection{Connected: oneIn(t, 2), LastActivity: Instant(t), ModelID: choose(t, models...), CloudToDeviceMessageCount: pick(t, 3)}
+	return document.Connection{Connected: oneIn(t, 2), LastActivity: Instant(t), ModelID: choose(t, models...)}
 }
+
+// Messages draws how many messages wait for a device.
+func Messages(t *rapid.T) int { return pick(t, 3) }
 
 // Head draws what a document shows of identity and connection.
 func Head(t *rapid.T, id device.ID) (h document.Head) {
 	h.SetIdentity(Identity(t, id))
 	h.SetConnection(Connection(t))
+	h.CloudToDeviceMessageCount = Messages(t)
 	return h
 }
 
