@@ -44,6 +44,11 @@ var rows = []row{
 	{segments("$hubtwin/explain"), methods{http.MethodPost: back((*api).explain)}},
 	{segments("$hubtwin/import"), methods{http.MethodPost: back((*api).importLines)}},
 	{segments("$hubtwin/export"), methods{http.MethodGet: back((*api).exportLines)}},
+	{segments("$hubtwin/faults"), methods{
+		http.MethodGet: back((*api).listFaults), http.MethodPost: back((*api).addFault), http.MethodDelete: back((*api).clearFaults),
+	}},
+	{segments("$hubtwin/faults/{id}"), methods{http.MethodDelete: back((*api).clearFaults)}},
+	{segments("$hubtwin/faults/disconnect/{id}"), methods{http.MethodPost: back((*api).disconnect)}},
 	{segments("devices"), methods{http.MethodGet: back((*api).listDevices), http.MethodPost: back((*api).bulk)}},
 	{segments("devices/{id}"), methods{
 		http.MethodGet: back((*api).getDevice), http.MethodPut: back((*api).putDevice), http.MethodDelete: back((*api).deleteDevice),
