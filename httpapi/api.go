@@ -95,7 +95,7 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request, path []string, rid s
 		}
 	}()
 	// Whoever has no credentials does not learn what there is at a path.
-	e, id, unknown := route(method(r), path)
+	e, id, unknown := resolve(method(r), path)
 	who, err := a.authenticate(r, e, id)
 	if err != nil {
 		return nil, err

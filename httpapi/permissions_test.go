@@ -20,6 +20,10 @@ var bodies = map[string]string{
 
 	"POST /twins/d2/methods": `{"methodName":"m"}`,
 	"POST /jobs/create":      `{"type":"export"}`,
+
+	"PUT /$hubtwin/routing":       `{}`,
+	"POST /$hubtwin/routing/test": `{}`,
+
 	"POST /$hubtwin/explain": `{"query":"SELECT * FROM devices"}`,
 	"POST /$hubtwin/faults":  `{"effect":"drop","device":"d2","duration":"1m"}`,
 }

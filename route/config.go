@@ -108,11 +108,13 @@ func orEmpty[T any](list []T) []T {
 
 // AppendJSON appends the configuration, secrets included.
 func (c Config) AppendJSON(b []byte) []byte {
-	text, err := json.Marshal(c)
-	if err != nil {
+	text := bytes.NewBuffer(b)
+	e := json.NewEncoder(text)
+	e.SetEscapeHTML(false) // conditions have < and >
+	if err := e.Encode(c); err != nil {
 		panic(err) // it holds nothing that fails to encode
 	}
-	return append(b, text...)
+	return bytes.TrimSuffix(text.Bytes(), []byte("\n"))
 }
 
 // hidden stands for a secret that is not shown, as the service has it.

@@ -34,6 +34,11 @@ func (w *Webhook) check(field string, bad *complaints) {
 	if len(w.Key) > maxHeaderValue {
 		bad.add(field+".signingKey", "it has up to %d bytes", maxHeaderValue)
 	}
+	for _, s := range w.secrets() {
+		if *s == hidden {
+			bad.add(field, "%s stands for a secret that the hub has, and it has none for this name and url: write it anew", hidden)
+		}
+	}
 	if len(w.Headers) > maxHeaders {
 		bad.add(field+".headers", "there are %d, and at most %d may be", len(w.Headers), maxHeaders)
 	}

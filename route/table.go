@@ -134,6 +134,11 @@ func (t *Table) Wants(s message.Source) bool {
 	return len(t.sources[s].routes) > 0 || s == message.DeviceMessages && t.fallback >= 0
 }
 
+// Plain tells whether all telemetry goes to the built-in endpoint, as it is.
+func (t *Table) Plain() bool {
+	return t.fallback == 0 && len(t.sources[message.DeviceMessages].routes) == 0 && len(t.enrich[0]) == 0
+}
+
 // UsesTwin tells whether Route wants to know the twin for events of a source.
 func (t *Table) UsesTwin(s message.Source) bool { return t.sources[s].twin }
 

@@ -1,6 +1,7 @@
 package route
 
 import (
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
@@ -16,7 +17,7 @@ import (
 var name = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 // reserved are names that no custom endpoint may have.
-var reserved = []string{BuiltIn, "fileNotifications", "operationsMonitoringEvents", "$default"}
+var reserved = []string{BuiltIn, "feedback", "fileNotifications", "operationsMonitoringEvents", "$default"}
 
 var enrichmentKey = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
 
@@ -70,12 +71,15 @@ func (c *Config) checkEndpoints(bad *complaints) (names []string) {
 	if len(names) > MaxEndpoints {
 		bad.add("endpoints", "there are %d, and at most %d may be", len(names), MaxEndpoints)
 	}
-	for kind, n := range map[string]int{
-		"eventHubs": len(e.EventHubs), "serviceBusQueues": len(e.Queues), "serviceBusTopics": len(e.Topics),
-		"storageContainers": len(e.Storage), "cosmosDBSqlContainers": len(e.Cosmos), "cosmosDBSqlCollections": len(e.CosmosByOldUse),
+	for _, of := range []struct {
+		kind string
+		list []json.RawMessage
+	}{
+		{"eventHubs", e.EventHubs}, {"serviceBusQueues", e.Queues}, {"serviceBusTopics", e.Topics},
+		{"storageContainers", e.Storage}, {"cosmosDBSqlContainers", e.Cosmos}, {"cosmosDBSqlCollections", e.CosmosByOldUse},
 	} {
-		if n > 0 {
-			bad.add("endpoints."+kind, "this hub has no endpoints of that kind; it has webhooks and files")
+		if len(of.list) > 0 {
+			bad.add("endpoints."+of.kind, "this hub has no endpoints of that kind; it has webhooks and files")
 		}
 	}
 	return names
