@@ -23,6 +23,12 @@ const (
 
 var keyPartitions = []byte{tableLog, 0}
 
+// firstRevision is that of all records of the log: nobody expects anything of
+// them.
+const firstRevision store.Revision = 1
+
+// keyOf is the beginning of what belongs to a stream in a table; size more bytes
+// fit behind it.
 func keyOf(table byte, name string, size int) []byte {
 	k := make([]byte, 0, len(name)+2+size)
 	k = append(k, table)
@@ -30,23 +36,27 @@ func keyOf(table byte, name string, size int) []byte {
 	return append(k, 0)
 }
 
-func keyStream(name string) []byte { return keyOf(tableEntries, name, 0) }
-
-func keyPartition(name string, number int) []byte {
-	return binary.BigEndian.AppendUint16(keyOf(tableEntries, name, 2), uint16(number))
-}
-
-func keyEntry(name string, number int, sequence uint64) []byte {
-	k := binary.BigEndian.AppendUint16(keyOf(tableEntries, name, 10), uint16(number))
-	return binary.BigEndian.AppendUint64(k, sequence)
-}
-
 func keyGroup(name, group string) []byte {
 	return append(keyOf(tableGroups, name, len(group)), group...)
 }
 
-func keyState(name string, number int) []byte {
-	return binary.BigEndian.AppendUint16(keyOf(tableLog, name, 2), uint16(number))
+func (p *partition) stateKey() []byte {
+	return binary.BigEndian.AppendUint16(keyOf(tableLog, p.stream.name, 2), uint16(p.number))
+}
+
+const sequenceSize = 8
+
+// key is that of an entry; size more bytes fit behind it.
+func (p *partition) key(sequence uint64, size int) []byte {
+	k := keyOf(tableEntries, p.stream.name, 2+sequenceSize+size)
+	k = binary.BigEndian.AppendUint16(k, uint16(p.number))
+	return binary.BigEndian.AppendUint64(k, sequence)
+}
+
+// all is the range of all entries.
+func (p *partition) all() store.Range {
+	first := p.key(0, 0)
+	return prefixRange(first[:len(first)-sequenceSize])
 }
 
 // prefixRange is all keys that begin with prefix, which does not end with 0xff
@@ -64,31 +74,52 @@ func prefixRange(prefix []byte) store.Range {
 // enqueued time, Unix nanoseconds.
 const headerSize = 16
 
-func encodeEntry(offset uint64, time int64, body []byte) []byte {
-	v := make([]byte, headerSize, headerSize+len(body))
-	binary.BigEndian.PutUint64(v, offset)
-	binary.BigEndian.PutUint64(v[8:], uint64(time))
-	return append(v, body...)
+// write is that of an entry which has no number yet. Its key and value share
+// memory.
+func (p *partition) write(body []byte) store.Write {
+	b := p.key(0, headerSize+len(body))
+	size := len(b)
+	b = append(b, make([]byte, headerSize)...)
+	b = append(b, body...)
+	return store.Write{Key: b[:size:size], Value: b[size:], Revision: firstRevision}
 }
 
-var errDamaged = errors.New("an entry of the event log is damaged")
+// number says in the write of an entry where it stands.
+func number(w *store.Write, s partitionState) {
+	binary.BigEndian.PutUint64(w.Key[len(w.Key)-sequenceSize:], s.next)
+	binary.BigEndian.PutUint64(w.Value, s.offset)
+	binary.BigEndian.PutUint64(w.Value[8:], uint64(s.time))
+}
+
+var errDamaged = errors.New("a record of the event log is damaged")
 
 // decodeEntry makes a Record whose body is part of value.
 func decodeEntry(key, value []byte) (Record, error) {
-	if len(key) < 10 || len(value) < headerSize {
+	if len(key) < 2+sequenceSize || len(value) < headerSize {
 		return Record{}, errDamaged
 	}
+	at := len(key) - sequenceSize
 	return Record{
-		Partition: int(binary.BigEndian.Uint16(key[len(key)-10:])),
-		Sequence:  binary.BigEndian.Uint64(key[len(key)-8:]),
+		Partition: int(binary.BigEndian.Uint16(key[at-2:])),
+		Sequence:  binary.BigEndian.Uint64(key[at:]),
 		Offset:    binary.BigEndian.Uint64(value),
 		Time:      time.Unix(0, int64(binary.BigEndian.Uint64(value[8:]))).UTC(),
 		Body:      value[headerSize:],
 	}, nil
 }
 
-// partitionState says where a partition goes on when all its entries have been
-// forgotten.
+func decodePartitions(b []byte) (int, error) {
+	if len(b) != 2 {
+		return 0, errDamaged
+	}
+	if n := int(binary.BigEndian.Uint16(b)); n >= 1 && n <= MaxPartitions {
+		return n, nil
+	}
+	return 0, errDamaged
+}
+
+// partitionState is where the next entry stands, and the time of the last one.
+// It is stored when entries are forgotten, for there may be none left.
 type partitionState struct {
 	next, offset uint64
 	time         int64

@@ -12,21 +12,24 @@
 // Entries are records of the store, under keys that keys.go makes. What they say
 // is not this package's business. A reader has a [Position] of its own, and may
 // have the log keep it under the name of a group. Entries that are too old or too
-// many are forgotten, whether they were read or not; see trim.go.
+// many are forgotten, whether they were read or not; see trim.go. Begin with
+// [Log.Submit] and [Reader.Next].
 //
-// Locks: a partition's is held while its batch is submitted, and only partitions
-// later in the order of (stream, number) may be locked meanwhile. The hub holds
-// the lock of an identity around it.
+// # Locks
+//
+// A partition's lock is held while a batch that changes it is submitted, so the
+// order of sequence numbers is that of commits. Who holds one may lock
+// partitions that come later in the order of (stream, number), and no other. The
+// hub holds the lock of an identity around it. Making and removing streams, and
+// changing groups, have locks of their own, which come before those of
+// partitions. Done functions of the store take no lock of a partition.
 package eventlog
 
 import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"regexp"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,22 +42,24 @@ const Events = "events"
 
 // Config says what a log keeps.
 type Config struct {
-	// Partitions of the built-in stream, 1 to 32; 0 means 4. The number with
-	// which a log was first opened stays.
+	// Partitions of the built-in stream, 1 to MaxPartitions; 0 means 4. The
+	// number with which a log was first opened stays.
 	Partitions int
 	// Retention of the built-in stream.
 	Retention Retention
 }
 
-// Retention bounds what a stream keeps.
+// Retention bounds what a stream keeps. It goes in steps: up to a sixteenth more
+// is kept (trim.go).
 type Retention struct {
-	Age   time.Duration // 0 means 24 hours
-	Bytes int64         // of each partition; 0 means 1 GiB
+	Age   time.Duration // MinAge to MaxAge; 0 means 24 hours
+	Bytes int64         // of each partition, not negative; 0 means 1 GiB
 }
 
 // Limits of a log.
 const (
 	MaxPartitions = 32
+	MinAge        = time.Minute
 	MaxAge        = 7 * 24 * time.Hour
 )
 
@@ -64,13 +69,26 @@ const (
 	usualBytes      = 1 << 30
 )
 
+func (r Retention) check() error {
+	switch {
+	case r.Age < MinAge || r.Age > MaxAge:
+		return fmt.Errorf("retention of %s; use 24h, or any time from %s to %s", r.Age, MinAge, MaxAge)
+	case r.Bytes < 0:
+		return fmt.Errorf("retention of %d bytes; use 0, which means %d, or more", r.Bytes, usualBytes)
+	}
+	return nil
+}
+
 // Log is an event log in a store. Its methods may be called from many
 // goroutines.
 type Log struct {
 	store      store.Store
 	partitions int
-	config     Config
+	// crowded has a token when a partition has grown by so much that it may be
+	// too large.
+	crowded chan struct{}
 
+	making  sync.Mutex // held while a stream is made or removed
 	mu      sync.RWMutex
 	streams map[string]*stream
 }
@@ -84,33 +102,43 @@ func Open(st store.Store, c Config) (*Log, error) {
 	if c.Partitions < 1 || c.Partitions > MaxPartitions {
 		return nil, fmt.Errorf("open event log: %d partitions, 1 to %d may be", c.Partitions, MaxPartitions)
 	}
-	l := &Log{store: st, config: c, streams: map[string]*stream{}}
-	if err := l.openSettings(); err != nil {
+	l := &Log{store: st, crowded: make(chan struct{}, 1), streams: map[string]*stream{}}
+	var err error
+	if l.partitions, err = openPartitions(st, c.Partitions); err != nil {
 		return nil, fmt.Errorf("open event log: %w", err)
 	}
-	return l, l.Make(Events, c.Retention)
+	if err := l.Make(Events, c.Retention); err != nil {
+		return nil, fmt.Errorf("open event log: %w", err)
+	}
+	return l, nil
 }
 
-func (l *Log) openSettings() error {
-	v, err := l.store.View()
+// openPartitions finds how many partitions the built-in stream has; if nobody
+// has decided that yet, it's wanted.
+func openPartitions(st store.Store, wanted int) (int, error) {
+	v, err := st.View()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer v.Close()
 	r, ok, err := v.Get(keyPartitions)
-	switch {
-	case err != nil:
-		return err
-	case ok && len(r.Value) == 2:
-		l.partitions = int(binary.BigEndian.Uint16(r.Value))
-		return nil
+	if err != nil {
+		return 0, err
 	}
-	l.partitions = l.config.Partitions
-	made := make(chan error, 1)
-	l.store.Submit(store.Batch{Writes: []store.Write{{
-		Key: keyPartitions, Value: binary.BigEndian.AppendUint16(nil, uint16(l.partitions)), Revision: firstRevision,
-	}}}, func(_ store.Position, err error) { made <- err })
-	return <-made
+	if ok {
+		return decodePartitions(r.Value)
+	}
+	return wanted, commit(st, store.Batch{Writes: []store.Write{{
+		Key: keyPartitions, Value: binary.BigEndian.AppendUint16(nil, uint16(wanted)), Revision: firstRevision,
+	}}})
+}
+
+// commit submits b and waits for its fate, which comes soon: the store decides,
+// or it has failed.
+func commit(st store.Store, b store.Batch) error {
+	decided := make(chan error, 1)
+	st.Submit(b, func(_ store.Position, err error) { decided <- err })
+	return <-decided
 }
 
 // Partitions is how many partitions the built-in stream has.
@@ -118,10 +146,17 @@ func (l *Log) Partitions() int { return l.partitions }
 
 var streamName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-// Make makes a stream, or opens the one of that name with another retention.
+// ErrNoStream is wrapped by the error for the name of a stream that is not there,
+// or has been removed.
+var ErrNoStream = errors.New("no such stream")
+
+func noStream(name string) error { return fmt.Errorf("%w: %.64q", ErrNoStream, name) }
+
+// Make makes a stream, opens one that earlier runs have left in the store, or
+// gives an open one another retention.
 func (l *Log) Make(name string, keep Retention) error {
 	if !streamName.MatchString(name) {
-		return fmt.Errorf("stream %q: a name has 1 to 64 of A-Z a-z 0-9 . _ -", name)
+		return fmt.Errorf("stream %.80q: a name has 1 to 64 of A-Z a-z 0-9 . _ -", name)
 	}
 	if keep.Age == 0 {
 		keep.Age = usualAge
@@ -129,56 +164,59 @@ func (l *Log) Make(name string, keep Retention) error {
 	if keep.Bytes == 0 {
 		keep.Bytes = usualBytes
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if s := l.streams[name]; s != nil {
+	if err := keep.check(); err != nil {
+		return fmt.Errorf("stream %q: %w", name, err)
+	}
+	l.making.Lock()
+	defer l.making.Unlock()
+	if s, err := l.stream(name); err == nil {
 		s.keep.Store(&keep)
 		return nil
 	}
-	s := &stream{name: name, changed: make(chan struct{})}
-	s.keep.Store(&keep)
-	s.parts = make([]*partition, 1)
-	if name == Events {
-		s.parts = make([]*partition, l.partitions)
-	}
-	v, err := l.store.View()
+	s, err := l.openStream(name)
 	if err != nil {
-		return err
+		return fmt.Errorf("open stream %q: %w", name, err)
 	}
-	defer v.Close()
-	for i := range s.parts {
-		if s.parts[i], err = openPartition(v, s, i); err != nil {
-			return fmt.Errorf("open stream %q: %w", name, err)
-		}
-	}
+	s.keep.Store(&keep)
+	l.mu.Lock()
 	l.streams[name] = s
+	l.mu.Unlock()
 	return nil
 }
 
-// Remove forgets a stream with all its entries and positions.
-func (l *Log) Remove(name string, done func(error)) {
+// Remove forgets a stream with all its entries and positions, also one that is
+// only in the store, and returns when that is durable. Its readers end with
+// ErrNoStream. A stream that is made under the same name later is a new one. The
+// built-in stream stays.
+func (l *Log) Remove(name string) error {
+	if name == Events || !streamName.MatchString(name) {
+		return fmt.Errorf("remove stream %.80q: not a stream that can be removed", name)
+	}
+	l.making.Lock()
+	defer l.making.Unlock()
 	l.mu.Lock()
 	s := l.streams[name]
 	delete(l.streams, name)
 	l.mu.Unlock()
+	b := store.Batch{Clear: []store.Range{
+		prefixRange(keyOf(tableEntries, name, 0)),
+		prefixRange(keyOf(tableGroups, name, 0)),
+		prefixRange(keyOf(tableLog, name, 0)),
+	}}
 	if s == nil {
-		done(nil)
-		return
+		return commit(l.store, b)
 	}
-	entries, groups := prefixRange(keyStream(name)), prefixRange(keyGroup(name, ""))
-	l.store.Submit(store.Batch{Clear: []store.Range{entries, groups}}, func(_ store.Position, err error) { done(err) })
+	return s.remove(l.store, b)
 }
-
-// ErrNoStream is given for the name of a stream that is not there.
-var ErrNoStream = errors.New("no such stream")
 
 func (l *Log) stream(name string) (*stream, error) {
 	l.mu.RLock()
-	defer l.mu.RUnlock()
-	if s := l.streams[name]; s != nil {
-		return s, nil
+	s := l.streams[name]
+	l.mu.RUnlock()
+	if s == nil {
+		return nil, noStream(name)
 	}
-	return nil, fmt.Errorf("%w: %q", ErrNoStream, name)
+	return s, nil
 }
 
 // stream is its partitions, and who waits for them.
@@ -187,192 +225,72 @@ type stream struct {
 	parts []*partition
 	keep  atomic.Pointer[Retention]
 
-	waiting atomic.Int64
-	mu      sync.Mutex
-	changed chan struct{} // closed when there is more to read
+	// groups is held while a group is changed, until that is decided.
+	groups sync.Mutex
+	// removed changes while groups and all partitions are locked.
+	removed atomic.Bool
+
+	// waiting is closed when there is more to read; nil if nobody waits.
+	waiting atomic.Pointer[chan struct{}]
 }
 
-// wake tells those who wait that there is more.
+func (l *Log) openStream(name string) (*stream, error) {
+	v, err := l.store.View()
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	s := &stream{name: name, parts: make([]*partition, 1)}
+	if name == Events {
+		s.parts = make([]*partition, l.partitions)
+	}
+	for i := range s.parts {
+		s.parts[i] = &partition{stream: s, number: i, crowded: l.crowded}
+		if err := s.parts[i].open(v); err != nil {
+			return nil, fmt.Errorf("partition %d: %w", i, err)
+		}
+	}
+	return s, nil
+}
+
+// remove commits the batch that deletes the stream, as the last one of all that
+// concern it.
+func (s *stream) remove(st store.Store, b store.Batch) error {
+	s.groups.Lock()
+	defer s.groups.Unlock()
+	for _, p := range s.parts {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+	}
+	s.removed.Store(true)
+	s.wake()
+	return commit(st, b)
+}
+
+// more gives what is closed when something becomes readable that was not when
+// more was called.
+func (s *stream) more() <-chan struct{} {
+	for {
+		if w := s.waiting.Load(); w != nil {
+			return *w
+		}
+		made := make(chan struct{})
+		if s.waiting.CompareAndSwap(nil, &made) {
+			return made
+		}
+	}
+}
+
+// wake tells those who wait that there is more. It costs nothing while nobody
+// does: many done functions come in a row, and the first one wakes all.
 func (s *stream) wake() {
-	if s.waiting.Load() == 0 {
+	if s.waiting.Load() == nil {
 		return
 	}
-	s.mu.Lock()
-	close(s.changed)
-	s.changed = make(chan struct{})
-	s.mu.Unlock()
+	if w := s.waiting.Swap(nil); w != nil {
+		close(*w)
+	}
 }
-
-// part is the partition of a device.
-func (s *stream) part(key string) *partition {
-	if len(s.parts) == 1 {
-		return s.parts[0]
-	}
-	h := fnv.New32a()
-	h.Write([]byte(key))
-	return s.parts[h.Sum32()%uint32(len(s.parts))]
-}
-
-// partition numbers its entries.
-type partition struct {
-	stream *stream
-	number int
-
-	mu     sync.Mutex // held while a batch is submitted
-	next   uint64     // sequence number of the next entry
-	offset uint64     // bytes of all entries before it
-	last   int64      // enqueued time of the last entry, Unix nanoseconds
-
-	durable atomic.Uint64 // entries before this one may be read
-	first   atomic.Uint64 // the oldest entry that is kept
-}
-
-func openPartition(v store.View, s *stream, number int) (*partition, error) {
-	p := &partition{stream: s, number: number}
-	all := prefixRange(keyPartition(s.name, number))
-	last, ok, err := v.Last(all.Start, all.End)
-	if err != nil {
-		return nil, err
-	}
-	var state partitionState
-	r, stored, err := v.Get(keyState(s.name, number))
-	if err != nil {
-		return nil, err
-	}
-	if stored {
-		if state, err = decodeState(r.Value); err != nil {
-			return nil, err
-		}
-	}
-	p.next, p.offset, p.last = state.next, state.offset, state.time
-	p.first.Store(state.next)
-	if ok {
-		e, err := decodeEntry(last.Key, last.Value)
-		if err != nil {
-			return nil, err
-		}
-		p.next, p.offset, p.last = e.Sequence+1, e.end(), e.Time.UnixNano()
-		for first, err := range v.Scan(all.Start, all.End) {
-			if err != nil {
-				return nil, err
-			}
-			e, err := decodeEntry(first.Key, first.Value)
-			if err != nil {
-				return nil, err
-			}
-			p.first.Store(e.Sequence)
-			break
-		}
-	}
-	p.durable.Store(p.next)
-	return p, nil
-}
-
-// Entry is something to be appended to a stream.
-type Entry struct {
-	Stream string
-	Key    string // chooses the partition: the id of the device
-	Time   time.Time
-	Body   []byte
-}
-
-// MaxBody is the most bytes of an entry's body.
-const MaxBody = store.MaxRecord - headerSize
-
-// Submit submits b to the store, and with it the entries, each at the end of its
-// partition. What done is told is what the store says of the whole batch. An
-// entry for a stream that is not there is left out.
-//
-// Times do not go back in a partition: an entry gets that of its predecessor, if
-// that is later. If the store refuses the batch its sequence numbers are not
-// used again.
-func (l *Log) Submit(b store.Batch, entries []Entry, done func(store.Position, error)) {
-	switch len(entries) {
-	case 0:
-		l.store.Submit(b, done)
-		return
-	case 1:
-		s, err := l.stream(entries[0].Stream)
-		if err != nil {
-			l.store.Submit(b, done)
-			return
-		}
-		p := s.part(entries[0].Key)
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.append(&b, &entries[0])
-		next := p.next
-		l.store.Submit(b, func(at store.Position, err error) {
-			if err == nil {
-				p.advance(next)
-			}
-			done(at, err)
-		})
-		return
-	}
-	l.submitMany(b, entries, done)
-}
-
-func (l *Log) submitMany(b store.Batch, entries []Entry, done func(store.Position, error)) {
-	parts := make([]*partition, len(entries))
-	var locked []*partition
-	for i := range entries {
-		if s, err := l.stream(entries[i].Stream); err == nil {
-			parts[i] = s.part(entries[i].Key)
-			if !slices.Contains(locked, parts[i]) {
-				locked = append(locked, parts[i])
-			}
-		}
-	}
-	slices.SortFunc(locked, func(a, b *partition) int {
-		if c := strings.Compare(a.stream.name, b.stream.name); c != 0 {
-			return c
-		}
-		return a.number - b.number
-	})
-	for _, p := range locked {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-	}
-	for i := range entries {
-		if parts[i] != nil {
-			parts[i].append(&b, &entries[i])
-		}
-	}
-	next := make([]uint64, len(locked))
-	for i, p := range locked {
-		next[i] = p.next
-	}
-	l.store.Submit(b, func(at store.Position, err error) {
-		if err == nil {
-			for i, p := range locked {
-				p.advance(next[i])
-			}
-		}
-		done(at, err)
-	})
-}
-
-// append adds the write of an entry. The caller holds p.mu.
-func (p *partition) append(b *store.Batch, e *Entry) {
-	p.last = max(p.last, e.Time.UnixNano())
-	b.Writes = append(b.Writes, store.Write{
-		Key:      keyEntry(p.stream.name, p.number, p.next),
-		Value:    encodeEntry(p.offset, p.last, e.Body),
-		Revision: firstRevision,
-	})
-	p.next++
-	p.offset += uint64(headerSize + len(e.Body))
-}
-
-// advance lets entries before next be read. Commits are told in their order.
-func (p *partition) advance(next uint64) {
-	p.durable.Store(next)
-	p.stream.wake()
-}
-
-// firstRevision is that of records which nobody expects anything of.
-const firstRevision store.Revision = 1
 
 // Info is what a partition holds.
 type Info struct {

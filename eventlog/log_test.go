@@ -188,19 +188,78 @@ func TestReopen(t *testing.T) {
 	}
 }
 
+// A batch that the store refuses leaves a gap of numbers, and nothing else.
 func TestRefusedBatch(t *testing.T) {
 	eachStore(t, func(t *testing.T, st store.Store) {
 		l := open(t, st, eventlog.Config{Partitions: 1})
-		appendOne(t, l, "d", "one", start)
-		e := eventlog.Entry{Stream: eventlog.Events, Key: "d", Time: start, Body: []byte("refused")}
-		err := submit(t, l, store.Batch{Expect: []store.Expectation{{Key: []byte("x"), Revision: 5}}}, e)
-		if !errors.Is(err, store.ErrConflict) {
+		if err := l.Make("queue", eventlog.Retention{}); err != nil {
 			t.Fatal(err)
+		}
+		conflict := store.Batch{Expect: []store.Expectation{{Key: []byte("x"), Revision: 5}}}
+		e := eventlog.Entry{Stream: eventlog.Events, Key: "d", Time: start, Body: []byte("refused")}
+		other := eventlog.Entry{Stream: "queue", Key: "d", Time: start, Body: []byte("refused")}
+		appendOne(t, l, "d", "one", start)
+		if err := submit(t, l, conflict, e); !errors.Is(err, store.ErrConflict) {
+			t.Fatal(err)
+		}
+		if err := submit(t, l, conflict, other, e); !errors.Is(err, store.ErrConflict) {
+			t.Fatal(err)
+		}
+		e.Body = make([]byte, eventlog.MaxBody+1)
+		if err := submit(t, l, store.Batch{}, e); !errors.Is(err, store.ErrInvalid) {
+			t.Fatal(err)
+		}
+		if info, _ := l.Info(eventlog.Events); info[0].Next != 1 {
+			t.Errorf("%+v after refused batches", info)
 		}
 		appendOne(t, l, "d", "two", start)
 		list, gaps := all(t, l, eventlog.Position{0})
 		if len(list) != 2 || string(list[1].Body) != "two" || len(gaps) != 0 {
-			t.Errorf("%v, %v", list, gaps)
+			t.Fatalf("%v, %v", list, gaps)
+		}
+		if list[1].Sequence != 4 || list[1].Offset <= list[0].Offset {
+			t.Errorf("%+v", list[1])
+		}
+		if info, _ := l.Info("queue"); info[0].Next != 0 {
+			t.Errorf("%+v of a stream that got nothing", info)
+		}
+		e.Body = make([]byte, eventlog.MaxBody)
+		if err := submit(t, l, store.Batch{}, e); err != nil {
+			t.Errorf("the largest body: %v", err)
+		}
+	})
+}
+
+// A batch may be submitted once more, after a conflict or before it: what the log
+// adds to one is not in the way of what it adds to the other.
+func TestBatchTwice(t *testing.T) {
+	eachStore(t, func(t *testing.T, st store.Store) {
+		l := open(t, st, eventlog.Config{Partitions: 1})
+		b := store.Batch{Writes: make([]store.Write, 1, 8)}
+		b.Writes[0] = store.Write{Key: []byte("x"), Value: []byte("fact"), Revision: 1}
+		var told sync.WaitGroup
+		for i := range 4 {
+			told.Add(1)
+			list := []eventlog.Entry{{Stream: eventlog.Events, Time: start, Body: fmt.Append(nil, i)}}
+			if i%2 == 1 {
+				list = append(list, eventlog.Entry{Stream: "nowhere"})
+			}
+			l.Submit(b, list, func(_ store.Position, err error) {
+				if err != nil {
+					t.Error(err)
+				}
+				told.Done()
+			})
+		}
+		told.Wait()
+		list, _ := all(t, l, eventlog.Position{0})
+		for i, r := range list {
+			if string(r.Body) != fmt.Sprint(i) {
+				t.Errorf("entry %d is %q", i, r.Body)
+			}
+		}
+		if len(list) != 4 || len(b.Writes) != 1 {
+			t.Errorf("%d entries, %d writes", len(list), len(b.Writes))
 		}
 	})
 }
@@ -237,9 +296,7 @@ func TestFactAndEntries(t *testing.T) {
 		if _, ok, _ := v.Get([]byte("x")); !ok {
 			t.Error("the fact is not there")
 		}
-		removed := make(chan error, 1)
-		l.Remove("queue", func(err error) { removed <- err })
-		if err := <-removed; err != nil {
+		if err := l.Remove("queue"); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := l.Info("queue"); !errors.Is(err, eventlog.ErrNoStream) {
@@ -250,36 +307,6 @@ func TestFactAndEntries(t *testing.T) {
 		}
 		if p, _ := l.End("queue"); p[0] != 0 {
 			t.Errorf("the stream of the same name begins at %v", p)
-		}
-	})
-}
-
-func TestTrim(t *testing.T) {
-	eachStore(t, func(t *testing.T, st store.Store) {
-		l := open(t, st, eventlog.Config{Partitions: 1, Retention: eventlog.Retention{Age: time.Hour, Bytes: 10 * 116}})
-		for i := range 20 {
-			appendOne(t, l, "d", fmt.Sprintf("%0100d", i), start.Add(time.Duration(i)*10*time.Minute))
-		}
-		trimmed := func(now time.Time, want uint64) {
-			t.Helper()
-			if err := l.Trim(t.Context(), now); err != nil {
-				t.Fatal(err)
-			}
-			info, _ := l.Info(eventlog.Events)
-			list, gaps := all(t, l, eventlog.Position{0})
-			if info[0].First != want || uint64(len(list)) != 20-want || len(list) > 0 && list[0].Sequence != want {
-				t.Errorf("from %d, %d records; want them from %d", info[0].First, len(list), want)
-			}
-			if len(gaps) != 1 || gaps[0].From != 0 || gaps[0].To != want {
-				t.Errorf("gaps %v", gaps)
-			}
-		}
-		trimmed(start, 10)                      // too many
-		trimmed(start.Add(220*time.Minute), 16) // too old
-		trimmed(start.Add(10*time.Hour), 20)
-		appendOne(t, l, "d", "new", start)
-		if list, _ := all(t, l, eventlog.Position{20}); len(list) != 1 || list[0].Sequence != 20 || list[0].Offset != 20*116 {
-			t.Errorf("after all were forgotten: %+v", list)
 		}
 	})
 }
@@ -342,94 +369,4 @@ func TestWaiting(t *testing.T) {
 			t.Errorf("at the end: %v", err)
 		}
 	})
-}
-
-func TestGroups(t *testing.T) {
-	eachStore(t, func(t *testing.T, st store.Store) {
-		l := open(t, st, eventlog.Config{Partitions: 2})
-		for i := range eventlog.MaxGroups {
-			if err := l.Keep(t.Context(), eventlog.Events, fmt.Sprint("group-", i), eventlog.Position{1, uint64(i)}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := l.Keep(t.Context(), eventlog.Events, "one-more", eventlog.Position{1, 1}); !errors.Is(err, eventlog.ErrGroups) {
-			t.Errorf("one more: %v", err)
-		}
-		if err := l.Keep(t.Context(), eventlog.Events, "group-1", eventlog.Position{7, 7}); err != nil {
-			t.Error(err)
-		}
-		if p, err := l.Kept(eventlog.Events, "group-1"); err != nil || p.String() != "7.7" {
-			t.Errorf("%v, %v", p, err)
-		}
-		if err := l.Forget(t.Context(), eventlog.Events, "group-1"); err != nil {
-			t.Error(err)
-		}
-		if p, err := l.Kept(eventlog.Events, "group-1"); err != nil || p != nil {
-			t.Errorf("after it was forgotten: %v, %v", p, err)
-		}
-		for _, text := range []string{"", "1", "1.2.3", "1.x", "1.-2", "1.9223372036854775808"} {
-			if _, err := l.ParsePosition(eventlog.Events, text); !errors.Is(err, eventlog.ErrPosition) {
-				t.Errorf("%q: %v", text, err)
-			}
-		}
-		if err := l.Keep(t.Context(), eventlog.Events, "a/b", eventlog.Position{1, 1}); err == nil {
-			t.Error("a group a/b")
-		}
-	})
-}
-
-func TestRelease(t *testing.T) {
-	eachStore(t, func(t *testing.T, st store.Store) {
-		l := open(t, st, eventlog.Config{})
-		if err := l.Make("queue", eventlog.Retention{}); err != nil {
-			t.Fatal(err)
-		}
-		var entries []eventlog.Entry
-		for range 5000 {
-			entries = append(entries, eventlog.Entry{Stream: "queue", Time: start, Body: []byte("x")})
-		}
-		if err := submit(t, l, store.Batch{}, entries...); err != nil {
-			t.Fatal(err)
-		}
-		for _, step := range []struct{ before, first uint64 }{{100, 0}, {4095, 0}, {4200, 4200}, {5000, 4200}} {
-			if err := l.Release(t.Context(), "queue", step.before); err != nil {
-				t.Fatal(err)
-			}
-			if info, _ := l.Info("queue"); info[0].First != step.first {
-				t.Errorf("released before %d: the first is %d, want %d", step.before, info[0].First, step.first)
-			}
-		}
-	})
-}
-
-func BenchmarkSubmit(b *testing.B) {
-	for _, what := range []string{"plain", "log"} {
-		b.Run(what, func(b *testing.B) {
-			st := openPebble(b, b.TempDir())
-			defer st.Close()
-			l := open(b, st, eventlog.Config{})
-			body := make([]byte, 200)
-			b.ReportAllocs()
-			b.SetParallelism(500)
-			b.RunParallel(func(pb *testing.PB) {
-				told := make(chan error, 4)
-				flying := 0
-				for i := 0; pb.Next(); i++ {
-					done := func(_ store.Position, err error) { told <- err }
-					if what == "plain" {
-						st.Submit(store.Batch{Writes: []store.Write{{Key: fmt.Appendf(nil, "x%d", i), Value: body, Revision: 1}}}, done)
-					} else {
-						l.Submit(store.Batch{}, []eventlog.Entry{{Stream: eventlog.Events, Key: fmt.Sprint(i), Time: start, Body: body}}, done)
-					}
-					if flying++; flying == 4 {
-						<-told
-						flying--
-					}
-				}
-				for range flying {
-					<-told
-				}
-			})
-		})
-	}
 }

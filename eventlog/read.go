@@ -105,37 +105,6 @@ func (l *Log) Since(stream string, t time.Time) (Position, error) {
 	return list, nil
 }
 
-// since is the first entry that is late, which is true for all that follow it.
-func (p *partition) since(v store.View, late func(Record) bool) (uint64, error) {
-	from, to := p.first.Load(), p.durable.Load()
-	for from < to {
-		middle := from + (to-from)/2
-		r, ok, err := p.at(v, middle)
-		switch {
-		case err != nil:
-			return 0, err
-		case !ok || r.Sequence >= to || late(r):
-			to = middle
-		default:
-			from = r.Sequence + 1
-		}
-	}
-	return from, nil
-}
-
-// at finds the first entry from a sequence number on.
-func (p *partition) at(v store.View, from uint64) (r Record, ok bool, err error) {
-	end := prefixRange(keyPartition(p.stream.name, p.number)).End
-	for e, err := range v.Scan(keyEntry(p.stream.name, p.number, from), end) {
-		if err != nil {
-			return r, false, err
-		}
-		r, err = decodeEntry(e.Key, e.Value)
-		return r, err == nil, err
-	}
-	return r, false, nil
-}
-
 // Gap is entries that were forgotten before they were read.
 type Gap struct {
 	Partition int
@@ -178,39 +147,30 @@ const (
 )
 
 // Next waits until there are entries, and returns the next ones: a few hundred at
-// most, of each partition in order, and between partitions in the order of their
-// times. Gaps says what was forgotten before. It ends with ctx.
+// most, each partition's in order, and those of different partitions in the order
+// of their times, as far as they are returned together. Gaps says what was
+// forgotten before; it comes before the records. Next ends with ctx, or with
+// ErrNoStream when the stream is removed.
 func (r *Reader) Next(ctx context.Context) (records []Record, gaps []Gap, err error) {
 	for {
-		changed, stopWaiting := r.wait()
+		more := r.stream.more()
 		records, gaps, err = r.poll()
 		if err != nil || len(records) > 0 || len(gaps) > 0 {
-			stopWaiting()
 			return records, gaps, err
 		}
 		select {
 		case <-ctx.Done():
-			err = ctx.Err()
-		case <-changed:
-		}
-		stopWaiting()
-		if err != nil {
-			return nil, nil, err
+			return nil, nil, ctx.Err()
+		case <-more:
 		}
 	}
 }
 
-// wait gives what is closed by whatever becomes readable from now on.
-func (r *Reader) wait() (changed chan struct{}, stop func()) {
-	s := r.stream
-	s.waiting.Add(1)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.changed, func() { s.waiting.Add(-1) }
-}
-
 // poll reads what is there.
 func (r *Reader) poll() (records []Record, gaps []Gap, err error) {
+	if r.stream.removed.Load() {
+		return nil, nil, noStream(r.stream.name)
+	}
 	v, err := r.log.store.View()
 	if err != nil {
 		return nil, nil, err
@@ -237,12 +197,13 @@ func (r *Reader) poll() (records []Record, gaps []Gap, err error) {
 
 // part reads what is there of one partition.
 func (r *Reader) part(v store.View, p *partition, records []Record, size int) ([]Record, int, error) {
-	// The view may be older than what is durable now; never newer than that is.
+	// What is durable now may be more than the View has; then the reader is woken
+	// again.
 	at, end := r.position[p.number], p.durable.Load()
 	if at >= end {
 		return records, size, nil
 	}
-	for e, err := range v.Scan(keyEntry(p.stream.name, p.number, at), keyEntry(p.stream.name, p.number, end)) {
+	for e, err := range v.Scan(p.key(at, 0), p.key(end, 0)) {
 		if err != nil {
 			return nil, 0, err
 		}
@@ -257,65 +218,4 @@ func (r *Reader) part(v store.View, p *partition, records []Record, size int) ([
 		}
 	}
 	return records, size, nil
-}
-
-// MaxGroups is how many groups may keep a position in one stream.
-const MaxGroups = 20
-
-// ErrGroups is given when one more would.
-var ErrGroups = fmt.Errorf("the stream has %d consumer groups, and no more may be", MaxGroups)
-
-// Keep notes where a group of readers is, and returns when that is durable.
-func (l *Log) Keep(ctx context.Context, stream, group string, p Position) error {
-	if _, err := l.stream(stream); err != nil {
-		return err
-	}
-	if !streamName.MatchString(strings.TrimPrefix(group, "$")) {
-		return fmt.Errorf("consumer group %q: a name has 1 to 64 of A-Z a-z 0-9 . _ -", group)
-	}
-	known, err := l.Groups(stream)
-	if err != nil {
-		return err
-	}
-	if _, ok := known[group]; !ok && len(known) >= MaxGroups {
-		return ErrGroups
-	}
-	_, err = store.CommitBatch(ctx, l.store, store.Batch{Writes: []store.Write{{
-		Key: keyGroup(stream, group), Value: []byte(p.String()), Revision: firstRevision,
-	}}})
-	return err
-}
-
-// Kept is where a group is; nil if nobody has noted that.
-func (l *Log) Kept(stream, group string) (Position, error) {
-	known, err := l.Groups(stream)
-	return known[group], err
-}
-
-// Groups lists the groups of a stream and where they are.
-func (l *Log) Groups(stream string) (map[string]Position, error) {
-	v, err := l.store.View()
-	if err != nil {
-		return nil, err
-	}
-	defer v.Close()
-	all := prefixRange(keyGroup(stream, ""))
-	list := map[string]Position{}
-	for e, err := range v.Scan(all.Start, all.End) {
-		if err != nil {
-			return nil, err
-		}
-		p, err := l.ParsePosition(stream, string(e.Value))
-		if err != nil {
-			return nil, err
-		}
-		list[string(e.Key[len(all.Start):])] = p
-	}
-	return list, nil
-}
-
-// Forget removes a group.
-func (l *Log) Forget(ctx context.Context, stream, group string) error {
-	_, err := store.CommitBatch(ctx, l.store, store.Batch{Writes: []store.Write{{Key: keyGroup(stream, group)}}})
-	return err
 }

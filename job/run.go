@@ -23,6 +23,7 @@ type task struct {
 	request       Request
 	input, output container // input of imports only
 	blob          io.ReadCloser
+	size          int64
 }
 
 func (t *task) close() {

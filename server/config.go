@@ -8,7 +8,6 @@ import (
 	"os"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/hubtwin/hubtwin/blob"
 	"github.com/hubtwin/hubtwin/eventlog"
@@ -51,8 +50,6 @@ type Config struct {
 	// JobFiles is a folder in and below which import and export jobs may read and
 	// write, by file: URIs. "" means that they may not.
 	JobFiles string
-	// Faults lets back ends inject faults into the hub; see package injection.
-	Faults bool
 	// Log is told of what the hub does; nil is slog.Default.
 	Log *slog.Logger
 }
@@ -94,8 +91,8 @@ func (c Config) Validate() error {
 	if n := c.Events.Partitions; n < 0 || n > eventlog.MaxPartitions {
 		bad("partitions: %d; use 4, or any number from 1 to %d", n, eventlog.MaxPartitions)
 	}
-	if age := c.Events.Retention.Age; age != 0 && (age < time.Minute || age > eventlog.MaxAge) {
-		bad("retention: %s; use 24h, or any time from 1m to %s", age, eventlog.MaxAge)
+	if age := c.Events.Retention.Age; age != 0 && (age < eventlog.MinAge || age > eventlog.MaxAge) {
+		bad("retention: %s; use 24h, or any time from %s to %s", age, eventlog.MinAge, eventlog.MaxAge)
 	}
 	if c.BlobStorage != "" {
 		if _, err := blob.Open(c.BlobStorage, c.BlobContainer); err != nil {

@@ -15,10 +15,9 @@ type counts struct {
 	telemetry, telemetryDone      atomic.Int64
 	unanswered                    atomic.Int64
 	desired, answered, downstream atomic.Int64
-	calls, callsDone              atomic.Int64
 
-	connect, puback, patch, method histogram
-	errors                         errorCounts
+	connect, puback, patch histogram
+	errors                 errorCounts
 }
 
 // maxErrors is how many kinds of errors are told apart.

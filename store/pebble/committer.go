@@ -2,6 +2,7 @@ package pebble
 
 import (
 	"encoding/binary"
+	"maps"
 	"slices"
 
 	engine "github.com/cockroachdb/pebble/v2"
@@ -32,8 +33,8 @@ import (
 //   - A commit is whole or absent, and so is a group: the engine's log restores
 //     a batch of the engine completely or not at all. A record and the event
 //     that tells of it, and the position of both, can't come apart.
-//   - Expectations see the writes of their own group: recent has them, and
-//     doesn't forget any while the group lasts.
+//   - Expectations see the writes of their own group: recent, or else written and
+//     cleared have them, and none forgets any while the group lasts.
 //   - After a failure nothing is acknowledged. What the failed group wrote may
 //     or may not be on the disk; that it may be is why the next group must not
 //     be decided: it would build on what recovery may not find.
@@ -49,8 +50,13 @@ type committer struct {
 	store    *Store
 	position store.Position // of the newest commit, durable or in work
 	recent   *revisions
-	cleared  []store.Range // by this group
 	batch    *engine.Batch
+
+	// What this group has done to keys that recent does not know. Most of those
+	// are written once and never asked for, like entries of a log: in recent they
+	// would push out what is asked for.
+	written map[string]store.Revision
+	cleared []store.Range
 
 	group   []queue.Submission
 	fates   []fate // of the first of the group, one each
@@ -113,6 +119,7 @@ func (c *committer) commit() error {
 	c.batch.Reset()
 	// Followers keep the slice, so each group has its own.
 	c.commits, c.size = make([]store.Commit, 0, len(c.group)), 0
+	clear(c.written)
 	c.cleared = c.cleared[:0]
 	for i := range c.group {
 		refusal, err := c.decide(&c.group[i])
@@ -183,31 +190,37 @@ func (c *committer) decide(s *queue.Submission) (refusal, err error) {
 }
 
 // revision finds where a record stands, the writes of this group included. Its
-// slow path reads what was committed before this group: the rest is in recent.
+// slow path reads what was committed before this group: the rest is in memory.
 func (c *committer) revision(key []byte) (store.Revision, error) {
 	if rev, ok := c.recent.get(key); ok {
 		return rev, nil
 	}
-	if slices.ContainsFunc(c.cleared, func(r store.Range) bool { return r.Holds(key) }) {
-		return 0, nil
+	rev, ok := c.written[string(key)]
+	if !ok && !c.clears(key) {
+		r, _, err := get(c.store.db, key)
+		if err != nil {
+			return 0, err
+		}
+		rev = r.Revision
 	}
-	r, _, err := get(c.store.db, key)
-	if err != nil {
-		return 0, err
-	}
-	c.recent.set(key, r.Revision)
-	return r.Revision, nil
+	c.recent.set(key, rev)
+	return rev, nil
+}
+
+// clears tells whether this group has deleted what was on disk under key.
+func (c *committer) clears(key []byte) bool {
+	return slices.ContainsFunc(c.cleared, func(r store.Range) bool { return r.Holds(key) })
 }
 
 func (c *committer) put(w *store.Write) error {
 	if w.Value == nil {
-		c.recent.set(w.Key, 0)
+		c.note(w.Key, 0)
 		op := c.batch.DeleteDeferred(1 + len(w.Key))
 		op.Key[0] = recordTable
 		copy(op.Key[1:], w.Key)
 		return op.Finish()
 	}
-	c.recent.set(w.Key, w.Revision)
+	c.note(w.Key, w.Revision)
 	op := c.batch.SetDeferred(1+len(w.Key), revisionSize+len(w.Value))
 	op.Key[0] = recordTable
 	copy(op.Key[1:], w.Key)
@@ -216,10 +229,16 @@ func (c *committer) put(w *store.Write) error {
 	return op.Finish()
 }
 
-// clear deletes the records of a range. What is known of them is changed, and
-// what is not known, and on disk still, is remembered as cleared.
+func (c *committer) note(key []byte, rev store.Revision) {
+	if !c.recent.update(key, rev) {
+		c.written[string(key)] = rev
+	}
+}
+
+// clear deletes the records of a range.
 func (c *committer) clear(r store.Range) error {
 	c.recent.clear(r)
+	maps.DeleteFunc(c.written, func(key string, _ store.Revision) bool { return r.Holds([]byte(key)) })
 	c.cleared = append(c.cleared, r)
 	return c.batch.DeleteRange(recordKey(r.Start), recordKey(r.End), nil)
 }

@@ -1,6 +1,7 @@
 package pebble
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -52,18 +53,22 @@ func count(s store.Store, key string, from uint64, size int, stop <-chan struct{
 	}
 }
 
-// countTo is one step of a counter: two records, of which one has size bytes,
-// and an event.
+// countTo is one step of a counter: two records, of which one has size bytes, an
+// event, and a mark, which clears that of the step before.
 func countTo(key string, n uint64, size int) store.Batch {
 	return store.Batch{
 		Expect: []store.Expectation{{Key: []byte(key), Revision: store.Revision(n - 1)}},
+		Clear:  []store.Range{{Start: mark(key, n-1), End: mark(key, n)}},
 		Writes: []store.Write{
+			{Key: mark(key, n), Value: []byte{}, Revision: 1},
 			{Key: []byte(key), Value: binary.BigEndian.AppendUint64(nil, n), Revision: store.Revision(n)},
 			{Key: []byte(key + "'"), Value: make([]byte, size), Revision: store.Revision(n)},
 		},
 		Events: [][]byte{binary.BigEndian.AppendUint64([]byte(key), n)},
 	}
 }
+
+func mark(key string, n uint64) []byte { return binary.BigEndian.AppendUint64([]byte(key+"#"), n) }
 
 // check compares a recovered store with what was acknowledged before the
 // failure, and gives the counters it found.
@@ -103,6 +108,15 @@ func (l *ledger) check(t *testing.T, s store.Store) map[string]uint64 {
 			if err != nil || !ok || r.Revision != store.Revision(n) {
 				t.Errorf("the event log has %s=%d, the record is at %d (%v, %v)", key, n, r.Revision, ok, err)
 			}
+		}
+		for e, err := range v.Scan([]byte(key+"#"), []byte(key+"$")) {
+			if err != nil || !bytes.Equal(e.Key, mark(key, n)) {
+				t.Errorf("the event log has %s=%d, and there is the mark %q (%v)", key, n, e.Key, err)
+			}
+		}
+		last, _, err := v.Last([]byte(key+"#"), []byte(key+"$"))
+		if err != nil || !bytes.Equal(last.Key, mark(key, n)) {
+			t.Errorf("the event log has %s=%d, the last mark is %q (%v)", key, n, last.Key, err)
 		}
 	}
 	for key, n := range l.acked {

@@ -86,7 +86,10 @@ func (s *Store) open(dir string, opts Options, lock *engine.Lock) (err error) {
 		return errors.Join(err, s.db.Close())
 	}
 	s.in, s.out = queue.NewSubmissions(), queue.NewCommits(position)
-	c := &committer{store: s, position: position, recent: newRevisions(), batch: s.db.NewBatch()}
+	c := &committer{
+		store: s, position: position, batch: s.db.NewBatch(),
+		recent: newRevisions(), written: map[string]store.Revision{},
+	}
 	go c.run()
 	return nil
 }

@@ -9,13 +9,13 @@ const revisionBytes = 8 << 20
 // revisionCost is about what an entry takes on top of its key.
 const revisionCost = 80
 
-// revisions remembers at which revision recently written or expected records
-// stand, so that the committer need not look for a hot key on disk. It keeps
-// two generations: when the young one is full it becomes the old one, and what
-// was old and not asked for since is forgotten. Only the committer uses it.
+// revisions remembers at which revision recently expected records stand, so that
+// the committer need not look for a hot key on disk. It keeps two generations:
+// when the young one is full it becomes the old one, and what was old and not
+// asked for since is forgotten. Only the committer uses it.
 //
-// Within a group it is more than a cache: it is the only place that knows the
-// writes of the group so far. That is why generations change between groups.
+// Within a group it is more than a cache: it knows what the group has done so far
+// to the keys in it. That is why generations change between groups.
 type revisions struct {
 	young, old map[string]*store.Revision
 	bytes      int // of the young ones
@@ -44,6 +44,19 @@ func (r *revisions) get(key []byte) (rev store.Revision, ok bool) {
 	}
 	r.set(key, *p)
 	return *p, true
+}
+
+// update sets the revision of a key that is known; ok is false for others.
+func (r *revisions) update(key []byte, rev store.Revision) (ok bool) {
+	p := r.young[string(key)]
+	if p == nil {
+		p = r.old[string(key)]
+	}
+	if p == nil {
+		return false
+	}
+	*p = rev
+	return true
 }
 
 // clear notes that there is no record any more in a range.

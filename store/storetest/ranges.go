@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -17,6 +18,11 @@ func clearRanges(t *testing.T, s store.Store) {
 	commit(t, s, writes(set("a", "1", 1), set("b", "1", 1), set("b\x00", "1", 1), set("c", "1", 1), set("d", "1", 1)))
 	old := look(t, s)
 	defer old.Close()
+	f, err := s.Follow()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
 	// The clear comes first, also for what the same batch writes.
 	commit(t, s, store.Batch{Clear: []store.Range{cleared("b", "c")}, Writes: []store.Write{set("b", "2", 2)}})
 	if diff := cmp.Diff([]string{"a=1@1", "b=2@2", "c=1@1", "d=1@1"}, content(t, s)); diff != "" {
@@ -29,7 +35,12 @@ func clearRanges(t *testing.T, s store.Store) {
 	if diff := cmp.Diff([]string{"a=1@1", "b=1@1", "b\x00=1@1", "c=1@1", "d=1@1"}, dump(t, old, nil, nil)); diff != "" {
 		t.Errorf("the old view (-want +got):\n%s", diff)
 	}
-	for _, r := range []store.Range{cleared("b", "b"), cleared("c", "b"), cleared("", "b"), cleared("a", "")} {
+	for _, c := range read(t, f, 2) {
+		if want := map[store.Position]int{1: 0, 2: 1, 3: 3}[c.Position]; len(c.Clear) != want {
+			t.Errorf("the follower hears of %d ranges at %d, want %d", len(c.Clear), c.Position, want)
+		}
+	}
+	for _, r := range []store.Range{cleared("b", "b"), cleared("c", "b"), cleared("", "b"), cleared("a", ""), cleared("a", strings.Repeat("b", store.MaxKey+1))} {
 		_, err := store.CommitBatch(t.Context(), s, store.Batch{Clear: []store.Range{r}})
 		if !errors.Is(err, store.ErrInvalid) {
 			t.Errorf("clear %q to %q: %v, want ErrInvalid", r.Start, r.End, err)
@@ -45,7 +56,10 @@ func clearAndExpect(t *testing.T, s store.Store) {
 	f.submit(s, "expects what was there", store.Batch{Expect: []store.Expectation{expect("k", 5)}, Writes: []store.Write{set("k", "x", 6)}})
 	f.submit(s, "expects nothing", store.Batch{Expect: []store.Expectation{expect("k", 0), expect("l", 0)}, Writes: []store.Write{set("k", "2", 9)}})
 	f.submit(s, "expects the new one", store.Batch{Expect: []store.Expectation{expect("k", 9)}, Writes: []store.Write{set("k", "3", 10)}})
-	f.wait()
+	want := []string{"clear: 2", "expects what was there: conflict", "expects nothing: 3", "expects the new one: 4"}
+	if diff := cmp.Diff(want, f.wait()); diff != "" {
+		t.Errorf("fates (-want +got):\n%s", diff)
+	}
 	if diff := cmp.Diff([]string{"k=3@10"}, content(t, s)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
