@@ -18,6 +18,7 @@ import (
 type echo struct{}
 
 func (echo) Desired(presence.DesiredChange) {}
+func (echo) Wake()                          {}
 func (echo) Close(error)                    {}
 
 func (echo) Invoke(c presence.MethodCall, answered func(presence.MethodAnswer, error)) (func(), error) {

@@ -14,6 +14,7 @@ import (
 var guides = map[string][]string{
 	"telemetry": {"pump-1", "pump-2"},
 	"simulate":  {"pump-1"},
+	"faults":    {"pump-1"},
 }
 
 // passing is what differs from run to run in the outputs of guides.
@@ -28,6 +29,9 @@ func TestGuides(t *testing.T) {
 			h := &hubProcess{t: t, env: filepath.Join(dir, "hub.env")}
 			h.args = []string{"dev", "--data", filepath.Join(dir, "data"), "--env", h.env, "--listen", "127.0.0.1",
 				"--https-port", "0", "--mqtt-port", "0", "--admin-port", "0"}
+			if name == "faults" {
+				h.args = append(h.args, "--faults")
+			}
 			for _, d := range devices {
 				h.args = append(h.args, "--device", d)
 			}

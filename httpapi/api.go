@@ -15,6 +15,7 @@ import (
 	"github.com/hubtwin/hubtwin/device"
 	"github.com/hubtwin/hubtwin/fault"
 	"github.com/hubtwin/hubtwin/hub"
+	"github.com/hubtwin/hubtwin/injection"
 	"github.com/hubtwin/hubtwin/job"
 	"github.com/hubtwin/hubtwin/twin"
 )
@@ -28,6 +29,8 @@ type Config struct {
 	// Websocket serves /$iothub/websocket, where devices speak MQTT. It does
 	// its own authentication. Without it the path does not exist.
 	Websocket http.Handler
+	// Faults are those to be injected; nil for none, ever.
+	Faults *injection.Table
 	// Ending ends when the hub is about to: streams of events end with it. Nil
 	// never does.
 	Ending context.Context
@@ -92,7 +95,7 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request, path []string, rid s
 		}
 	}()
 	// Whoever has no credentials does not learn what there is at a path.
-	e, id, unknown := route(method(r), path)
+	e, id, unknown := resolve(method(r), path)
 	who, err := a.authenticate(r, e, id)
 	if err != nil {
 		return nil, err
@@ -107,6 +110,11 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request, path []string, rid s
 	}
 	if unknown != nil {
 		return nil, unknown
+	}
+	if a.Faults != nil {
+		if err := a.disturb(r, id); err != nil {
+			return nil, err
+		}
 	}
 	return e.serve(a, &call{
 		Request: r, w: w, rid: rid, who: who, path: path, id: id, rules: rules, parameters: parameters,

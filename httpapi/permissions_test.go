@@ -5,6 +5,9 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/hubtwin/hubtwin/httpapi"
+	"github.com/hubtwin/hubtwin/injection"
 )
 
 // bodies are what the requests of permissions.txt send.
@@ -17,11 +20,16 @@ var bodies = map[string]string{
 
 	"POST /twins/d2/methods": `{"methodName":"m"}`,
 	"POST /jobs/create":      `{"type":"export"}`,
+
+	"PUT /$hubtwin/routing":       `{}`,
+	"POST /$hubtwin/routing/test": `{}`,
+
 	"POST /$hubtwin/explain": `{"query":"SELECT * FROM devices"}`,
+	"POST /$hubtwin/faults":  `{"effect":"drop","device":"d2","duration":"1m"}`,
 }
 
 func TestPermissions(t *testing.T) {
-	g := newRig(t, nil)
+	g := newRig(t, func(c *httpapi.Config) { c.Faults = injection.New(c.Log) })
 	g.request("iothubowner", "POST /devices", `[{"id":"d1"},{"id":"d2"}]`)
 	text, err := os.ReadFile("testdata/permissions.txt")
 	if err != nil {

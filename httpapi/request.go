@@ -21,6 +21,7 @@ const (
 	MaxIdentityBody = 64 << 10  // of PUT of a device
 	MaxQueryBody    = 64 << 10  // of a query, whose text has 8192 characters at most
 	MaxBulkBody     = 1 << 20   // of a bulk request of up to 100 devices
+	MaxRoutingBody  = 1 << 20   // of the configuration of routing
 	MaxEventBody    = 512 << 10 // of telemetry: a batch is longer by base64
 	MaxMethodBody   = 136 << 10 // of a direct method, whose payload has 128 KB at most
 )

@@ -44,6 +44,11 @@ var rows = []row{
 	{segments("$hubtwin/explain"), methods{http.MethodPost: back((*api).explain)}},
 	{segments("$hubtwin/import"), methods{http.MethodPost: back((*api).importLines)}},
 	{segments("$hubtwin/export"), methods{http.MethodGet: back((*api).exportLines)}},
+	{segments("$hubtwin/faults"), methods{
+		http.MethodGet: back((*api).listFaults), http.MethodPost: back((*api).addFault), http.MethodDelete: back((*api).clearFaults),
+	}},
+	{segments("$hubtwin/faults/{id}"), methods{http.MethodDelete: back((*api).clearFaults)}},
+	{segments("$hubtwin/faults/disconnect/{id}"), methods{http.MethodPost: back((*api).disconnect)}},
 	{segments("devices"), methods{http.MethodGet: back((*api).listDevices), http.MethodPost: back((*api).bulk)}},
 	{segments("devices/{id}"), methods{
 		http.MethodGet: back((*api).getDevice), http.MethodPut: back((*api).putDevice), http.MethodDelete: back((*api).deleteDevice),
@@ -68,6 +73,8 @@ var rows = []row{
 	{segments("messages/servicebound/feedback/{token}"), methods{http.MethodDelete: back((*api).completeFeedback)}},
 	{segments("messages/servicebound/feedback/{token}/abandon"), methods{http.MethodPost: back((*api).abandonFeedback)}},
 	{segments("$hubtwin/events"), methods{http.MethodGet: back((*api).readEvents)}},
+	{segments("$hubtwin/routing"), methods{http.MethodGet: back((*api).getRouting), http.MethodPut: back((*api).putRouting)}},
+	{segments("$hubtwin/routing/test"), methods{http.MethodPost: back((*api).testRouting)}},
 	{segments("devices/{id}/modules"), methods{http.MethodGet: back((*api).noModules)}},
 	{segments("devices/{id}/modules/{mid}"), methods{
 		http.MethodGet: back((*api).noModules), http.MethodPut: back((*api).noModules), http.MethodDelete: back((*api).noModules),
@@ -144,10 +151,10 @@ func method(r *http.Request) string {
 	return r.Method
 }
 
-// route finds the endpoint for a path, and the id in it. The failures are
+// resolve finds the endpoint for a path, and the id in it. The failures are
 // GenericNotFound, GenericMethodNotAllowed (with the methods of the path) and,
 // for an id that nothing can have, ArgumentInvalid.
-func route(method string, path []string) (endpoint, device.ID, error) {
+func resolve(method string, path []string) (endpoint, device.ID, error) {
 	var allowed []string
 	for i := range rows {
 		id, ok := rows[i].match(path)

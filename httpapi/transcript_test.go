@@ -18,6 +18,8 @@ import (
 
 	"github.com/hubtwin/hubtwin/device"
 	"github.com/hubtwin/hubtwin/fault"
+	"github.com/hubtwin/hubtwin/httpapi"
+	"github.com/hubtwin/hubtwin/injection"
 )
 
 // The transcripts under testdata are read top to bottom against one hub each;
@@ -30,9 +32,15 @@ func TestTranscripts(t *testing.T) {
 		t.Fatalf("no transcripts: %v", err)
 	}
 	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".http"), func(t *testing.T) {
+		name := strings.TrimSuffix(filepath.Base(file), ".http")
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := &reader{rig: newRig(t, nil), newest: map[string]string{}, before: map[string]string{}}
+			configure := func(c *httpapi.Config) {
+				if name == "faults" {
+					c.Faults = injection.New(c.Log)
+				}
+			}
+			r := &reader{rig: newRig(t, configure), newest: map[string]string{}, before: map[string]string{}}
 			for _, e := range parseTranscript(t, file) {
 				r.run(t, e)
 			}

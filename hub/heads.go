@@ -9,8 +9,10 @@ import (
 	"sync/atomic"
 
 	"github.com/hubtwin/hubtwin/device"
+	"github.com/hubtwin/hubtwin/eventlog"
 	"github.com/hubtwin/hubtwin/fault"
 	"github.com/hubtwin/hubtwin/store"
+	"github.com/hubtwin/hubtwin/twin"
 )
 
 // A head is the end of one identity's chain of states.
@@ -50,6 +52,10 @@ type heads struct {
 	shards [64]shard
 	budget int64 // bytes for each shard
 	acked  atomic.Uint64
+
+	// Who else is told of changes; nil for nobody.
+	out    *outgoing
+	events *eventlog.Log
 }
 
 // acknowledged is the position of the newest commit that anybody was told of.
@@ -217,7 +223,8 @@ func (hs *heads) change(hd *head, f step, done func(*state, store.Position, erro
 	}
 	hd.pending.Add(1)
 	hd.users.Add(1)
-	hs.store.Submit(b, func(pos store.Position, err error) {
+	told := hs.out.tell(b.Events, func(device.ID) *twin.Twin { return lastTwin(old, next) })
+	hs.submit(b, told, func(pos store.Position, err error) {
 		if err == nil {
 			// done is called in the order of positions. Before readers see the
 			// state: what they have seen, their next query sees.
@@ -236,6 +243,23 @@ func (hs *heads) change(hd *head, f step, done func(*state, store.Position, erro
 		done(next, pos, err)
 	})
 	return nil
+}
+
+// submit submits a batch with what is to be told of it.
+func (hs *heads) submit(b store.Batch, told []eventlog.Entry, done func(store.Position, error)) {
+	if len(told) == 0 {
+		hs.store.Submit(b, done)
+		return
+	}
+	hs.events.Submit(b, told, done)
+}
+
+// lastTwin is the twin that next has, or that old had.
+func lastTwin(old, next *state) *twin.Twin {
+	if next.twin != nil {
+		return next.twin
+	}
+	return old.twin
 }
 
 // update is change for callers that wait.

@@ -23,6 +23,8 @@ import (
 type Config struct {
 	Store store.Store
 	Log   *slog.Logger
+	// Name is what the hub calls itself in events; "" means "localhost".
+	Name string
 	// CacheBytes bounds the memory for decoded twins; 0 means 256 MiB.
 	CacheBytes int64
 	// KeepEvents is how many of the newest commits keep their events in the
@@ -55,6 +57,7 @@ type Hub struct {
 	log    *slog.Logger
 	heads  *heads
 	events *eventlog.Log
+	out    *outgoing
 
 	blobs   *blob.Store // nil if there is none
 	uploads sync.Mutex  // held while one begins
@@ -64,6 +67,8 @@ type Hub struct {
 	epoch   uint64   // counts the runs of the hub on this store
 
 	policies map[string]auth.Policy
+
+	changingRouting sync.Mutex
 
 	index        *index.Index
 	loss         sync.Once     // of the index
@@ -109,7 +114,11 @@ func Open(ctx context.Context, c Config) (*Hub, error) {
 	if err := checkRules(c.Messages); err != nil {
 		return nil, fmt.Errorf("open hub: %w", err)
 	}
+	if c.Name == "" {
+		c.Name = "localhost"
+	}
 	h := &Hub{
+		out:   &outgoing{hubName: c.Name, log: c.Log},
 		store: c.Store, log: c.Log, keep: c.KeepEvents, blobs: c.Blobs, observeQuery: c.ObserveQuery,
 		heads: newHeads(c.Store, c.CacheBytes),
 		trim:  make(chan store.Position, 1),
@@ -129,6 +138,10 @@ func Open(ctx context.Context, c Config) (*Hub, error) {
 	}
 	if err := h.feedback.open(c.Store, c.MaxFeedback); err != nil {
 		return nil, fmt.Errorf("open hub: %w", err)
+	}
+	h.heads.out, h.heads.events = h.out, h.events
+	if err := h.openRouting(); err != nil {
+		return nil, fmt.Errorf("open hub: routing: %w", err)
 	}
 	follower, err := c.Store.Follow()
 	if err != nil {

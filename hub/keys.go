@@ -37,6 +37,8 @@ const (
 var (
 	keySecret = []byte{tableHub, 's', 'e', 'c', 'r', 'e', 't'}
 	keyEpoch  = []byte{tableHub, 'e', 'p', 'o', 'c', 'h'}
+
+	keyRouting = []byte{tableHub, 'r', 'o', 'u', 't', 'i', 'n', 'g'}
 )
 
 // appendNumber ends a key by a number, so that keys are in its order.

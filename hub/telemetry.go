@@ -43,18 +43,14 @@ func (s *sender) stamp(m message.Message, at time.Time) message.Event {
 	}
 }
 
-// entries are where an event goes: telemetry to the built-in endpoint.
-func entries(e *message.Event) []eventlog.Entry {
-	return []eventlog.Entry{{Stream: eventlog.Events, Key: e.DeviceID, Time: e.Enqueued, Body: e.AppendBinary(nil)}}
-}
-
 // Send takes a message from the device, and tells done when it is durable. The
 // hub keeps nothing of m's memory. Faults of the message are ArgumentInvalid and
 // MessageTooLarge.
 func (c *Connection) Send(m message.Message, done func(err error)) {
+	var s *state
 	err := m.Check(message.MaxD2C)
 	if err == nil {
-		err = c.maySend()
+		s, err = c.maySend()
 	}
 	if err != nil {
 		c.InOrder(func() { done(err) })
@@ -62,18 +58,18 @@ func (c *Connection) Send(m message.Message, done func(err error)) {
 	}
 	e := c.sender.stamp(m, now())
 	c.begin()
-	c.hub.events.Submit(store.Batch{}, entries(&e), func(_ store.Position, err error) {
+	c.hub.events.Submit(store.Batch{}, c.hub.out.telemetry(&e, s.twin), func(_ store.Position, err error) {
 		done(outcome(err))
 		c.end()
 	})
 }
 
-func (c *Connection) maySend() error {
+func (c *Connection) maySend() (*state, error) {
 	s, err := c.hub.heads.readHead(c.head)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return c.mayGoOn(s)
+	return s, c.mayGoOn(s)
 }
 
 // Will takes the message that a device left for the case that its connection is
@@ -97,7 +93,7 @@ func (c *Connection) Will(m message.Message) {
 		return
 	}
 	e := c.sender.stamp(m, now())
-	c.hub.events.Submit(store.Batch{}, entries(&e), noted)
+	c.hub.events.Submit(store.Batch{}, c.hub.out.telemetry(&e, s.twin), noted)
 }
 
 // SendEvents takes messages from a device that has no connection, all or none of
@@ -120,7 +116,7 @@ func (h *Hub) SendEvents(ctx context.Context, who auth.Principal, id device.ID, 
 			return err
 		}
 		e := from.stamp(list[i], at)
-		all = append(all, entries(&e)...)
+		all = append(all, h.out.telemetry(&e, s.twin)...)
 	}
 	decided := make(chan error, 1)
 	h.events.Submit(store.Batch{}, all, func(_ store.Position, err error) { decided <- err })

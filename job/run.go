@@ -23,7 +23,6 @@ type task struct {
 	request       Request
 	input, output container // input of imports only
 	blob          io.ReadCloser
-	size          int64
 }
 
 func (t *task) close() {

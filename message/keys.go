@@ -86,3 +86,13 @@ func stamped(name string) bool {
 	}
 	return false
 }
+
+// ParseKey finds the system property that JSON calls name, such as "contentType".
+func ParseKey(name string) (Key, bool) {
+	for k := range spellings {
+		if spellings[k].json != "" && strings.EqualFold(spellings[k].json, name) {
+			return Key(k), true
+		}
+	}
+	return 0, false
+}

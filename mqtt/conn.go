@@ -46,6 +46,7 @@ type conn struct {
 
 	// The deadlines; see deadline.go.
 	timer     *time.Timer   // guarded by out.mu
+	kill      *time.Timer   // of a fault that the device has ordered; guarded by out.mu
 	keepAlive time.Duration // guarded by out.mu; 0 before CONNECT
 	expires   time.Time     // guarded by out.mu
 	idle      atomic.Int64  // since when: nanoseconds after since, and one more; 0: not idle
@@ -120,6 +121,11 @@ func (c *conn) packets() error {
 // handle acts on one packet. Its error ends the connection, without an answer:
 // MQTT 3.1.1 has none to give.
 func (c *conn) handle(h packet.Header, body []byte) error {
+	if c.server.config.Faults != nil {
+		if done, err := c.disturb(h, body); done || err != nil {
+			return err
+		}
+	}
 	switch h.Type() {
 	case packet.TypePublish:
 		return c.publish(h, body)

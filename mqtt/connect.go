@@ -109,6 +109,9 @@ func (c *conn) connect(ctx context.Context, p packet.Connect) error {
 	if err != nil {
 		return err
 	}
+	if err := c.disturbConnect(); err != nil {
+		return err
+	}
 	c.rules = rulesOf(name.version)
 	return c.enter(ctx, who, p, name.modelID)
 }

@@ -37,6 +37,9 @@ func (c *conn) stopTimer() {
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
 	c.timer.Stop()
+	if c.kill != nil {
+		c.kill.Stop()
+	}
 }
 
 // connected starts keep-alive and expiry.

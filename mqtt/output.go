@@ -180,17 +180,24 @@ func (o *output) begin(calls int) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for o.ended == nil && (o.calls+calls > maxCalls || o.waiting() > highWater) {
-		// What is waited for may be a write, and nobody else would write.
-		o.held = false
-		if o.next != nil && !o.writing {
-			o.writing = true
-			go o.write()
-		}
-		o.changed.Wait()
-		o.held = true
+		o.waitLocked()
 	}
 	o.calls += calls
 	return o.ended
+}
+
+// waitLocked waits, on behalf of the reading goroutine, until something has
+// changed.
+func (o *output) waitLocked() {
+	// What is waited for may be a write, and nobody else would write.
+	held := o.held
+	o.held = false
+	if o.next != nil && !o.writing {
+		o.writing = true
+		go o.write()
+	}
+	o.changed.Wait()
+	o.held = held
 }
 
 // done ends a call that begin counted, and lets f append its answer.

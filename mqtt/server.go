@@ -11,6 +11,7 @@ import (
 
 	"github.com/hubtwin/hubtwin/auth"
 	"github.com/hubtwin/hubtwin/hub"
+	"github.com/hubtwin/hubtwin/injection"
 )
 
 // Config is what a server needs. A zero limit means its default.
@@ -20,6 +21,8 @@ type Config struct {
 	// user names may begin with.
 	Verifier *auth.Verifier
 	Log      *slog.Logger
+	// Faults are those to be injected; nil for none, ever.
+	Faults *injection.Table
 
 	// MaxConnections bounds how many connections are served at a time; default
 	// 100,000. Those beyond it are refused with CONNACK 3, a sixteenth more, and

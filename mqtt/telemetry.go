@@ -24,6 +24,9 @@ func (c *conn) send(h packet.Header, p packet.Publish, bag string) error {
 	if n := m.Size(); n > message.MaxD2C {
 		return fault.New(fault.MessageTooLarge, "telemetry of %d bytes with its properties, %d may be", n, message.MaxD2C)
 	}
+	if c.server.config.Faults != nil && c.order(&m) {
+		return c.puback(p)
+	}
 	calls := 1 + len(p.Payload)/telemetryBytes
 	if err := c.out.begin(calls); err != nil {
 		return err

@@ -23,6 +23,7 @@ import (
 	"github.com/hubtwin/hubtwin/device"
 	"github.com/hubtwin/hubtwin/fault"
 	"github.com/hubtwin/hubtwin/hub"
+	"github.com/hubtwin/hubtwin/injection"
 	"github.com/hubtwin/hubtwin/internal/memnet"
 	"github.com/hubtwin/hubtwin/message"
 	"github.com/hubtwin/hubtwin/mqtt"
@@ -171,6 +172,11 @@ func (s *stage) do(line string) error {
 			return fmt.Errorf("the log is:\n%s", text)
 		}
 		return nil
+	case "faults":
+		s.stop()
+		s.config.Faults = injection.New(s.log.logger())
+		s.serve()
+		return nil
 	case "disk":
 		s.store.broken.set(rest == "fails")
 		return nil
@@ -194,6 +200,20 @@ func (s *stage) service(line string) error {
 	id, ctx := device.ID{Device: name}, s.t.Context()
 	identity := device.Identity{ID: id, Status: device.Enabled, Authentication: device.Authentication{Type: device.SAS, PrimaryKey: deviceKey, SecondaryKey: deviceKey}}
 	switch verb {
+	case "injects":
+		r, err := injection.Parse([]byte(rest))
+		if err == nil {
+			_, err = s.config.Faults.Add(r, 0)
+		}
+		return err
+	case "clears":
+		s.config.Faults.Clear("")
+		return nil
+	case "cuts":
+		if was, err := s.hub.Disconnect(owner, id); err != nil || was != (body == "") {
+			return fmt.Errorf("it was connected: %v, %v", was, err)
+		}
+		return nil
 	case "creates":
 		_, err := s.hub.PutIdentity(ctx, owner, identity, "")
 		return err

@@ -50,6 +50,8 @@ type Config struct {
 	// JobFiles is a folder in and below which import and export jobs may read and
 	// write, by file: URIs. "" means that they may not.
 	JobFiles string
+	// Faults lets back ends inject faults into the hub; see package injection.
+	Faults bool
 	// Log is told of what the hub does; nil is slog.Default.
 	Log *slog.Logger
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/hubtwin/hubtwin/blob"
 	"github.com/hubtwin/hubtwin/httpapi"
 	"github.com/hubtwin/hubtwin/hub"
+	"github.com/hubtwin/hubtwin/injection"
 	"github.com/hubtwin/hubtwin/job"
 	"github.com/hubtwin/hubtwin/mqtt"
 	"github.com/hubtwin/hubtwin/store"
@@ -45,7 +46,8 @@ type Server struct {
 	jobs    *job.Manager
 	queries *queryMetrics
 	methods *methodMetrics
-	work    gate // requests and WebSockets under way
+	faults  *injection.Table // nil if none are to be injected
+	work    gate             // requests and WebSockets under way
 }
 
 // Open validates c, makes what is missing (certificates, policies with keys)
@@ -65,6 +67,9 @@ func Open(ctx context.Context, c Config) (_ *Server, err error) {
 			err = errors.Join(err, s.Close())
 		}
 	}()
+	if c.Faults {
+		s.faults = injection.New(s.log)
+	}
 	if s.store, err = openStore(c.Data, s.log); err != nil {
 		return nil, err
 	}
@@ -134,13 +139,14 @@ func (s *Server) Run(ctx context.Context) error {
 	descriptors := descriptorLimit()
 	https, most := connectionLimits(descriptors)
 	s.log.Debug("limits", "descriptors", descriptors, "https", https, "mqtt", most)
-	devices := mqtt.New(mqtt.Config{Hub: s.Hub, Verifier: verifier, Log: s.log, MaxConnections: most})
+	devices := mqtt.New(mqtt.Config{Hub: s.Hub, Verifier: verifier, Log: s.log, Faults: s.faults, MaxConnections: most})
 	rest := newHTTPServer(s.counted(httpapi.New(httpapi.Config{
 		Hub:       s.Hub,
 		Jobs:      s.jobs,
 		Verifier:  verifier,
 		Log:       s.log,
 		Websocket: s.tunnel(ctx, devices),
+		Faults:    s.faults,
 		Ending:    ctx,
 	})), s.log)
 	rest.RegisterOnShutdown(s.Hub.HangUp)

@@ -49,6 +49,9 @@ type Scenario struct {
 	// properties, and two messages, of one device; 0 is none.
 	Report    Duration `json:"report"`
 	Telemetry Duration `json:"telemetry"`
+	// Methods is how many direct methods the back end calls in a second, of
+	// devices drawn by lot; 0 is none.
+	Methods float64 `json:"methods"`
 	// Drop is the mean time after which a device is cut off, without a word, to
 	// connect again; 0 is never.
 	Drop Duration `json:"drop"`
@@ -83,7 +86,7 @@ func Read(text []byte) (Scenario, error) {
 // is a device, not a hose.
 const shortest = time.Millisecond
 
-// maxRate bounds Ramp.
+// maxRate bounds Ramp and Methods.
 const maxRate = 100_000
 
 // Validate names every member that can't be.
@@ -108,8 +111,10 @@ func (s Scenario) Validate() error {
 			bad("%s: %s can't be; at least %s, or 0 for none", d.name, v, d.least)
 		}
 	}
-	if !(s.Ramp >= 0 && s.Ramp <= maxRate) {
-		bad("ramp: %v in a second can't be; from 0 to %d", s.Ramp, maxRate)
+	for name, v := range map[string]float64{"ramp": s.Ramp, "methods": s.Methods} {
+		if !(v >= 0 && v <= maxRate) {
+			bad("%s: %v in a second can't be; from 0 to %d", name, v, maxRate)
+		}
 	}
 	if s.Messages < 0 {
 		bad("messages: %d can't be; 0 is no end", s.Messages)
@@ -131,7 +136,7 @@ type Config struct {
 	Address string
 	TLS     *tls.Config
 	Dial    func(ctx context.Context) (net.Conn, error)
-	// Hub is for Create and Remove, and may be nil without them.
+	// Hub is for Create, Remove and Methods, and may be nil without them.
 	Hub *client.Client
 	// Progress, if not nil, is told each second how far the run is.
 	Progress func(Progress)
@@ -141,8 +146,8 @@ func (c *Config) validate() error {
 	if err := c.Scenario.Validate(); err != nil {
 		return err
 	}
-	if c.Hub == nil && (c.Create || c.Remove) {
-		return errors.New("create and remove need a client of the hub")
+	if c.Hub == nil && (c.Create || c.Remove || c.Methods > 0) {
+		return errors.New("create, remove and methods need a client of the hub")
 	}
 	return nil
 }

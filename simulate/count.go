@@ -15,9 +15,10 @@ type counts struct {
 	telemetry, telemetryDone      atomic.Int64
 	unanswered                    atomic.Int64
 	desired, answered, downstream atomic.Int64
+	calls, callsDone              atomic.Int64
 
-	connect, puback, patch histogram
-	errors                 errorCounts
+	connect, puback, patch, method histogram
+	errors                         errorCounts
 }
 
 // maxErrors is how many kinds of errors are told apart.

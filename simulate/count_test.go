@@ -74,6 +74,7 @@ func TestScenario(t *testing.T) {
 		`{"devices": 100001}`:          "devices: 100001",
 		`{"prefix": "a/b"}`:            "prefix",
 		`{"ramp": -1}`:                 "ramp",
+		`{"methods": 1e9}`:             "methods",
 		`{"telemetry": "1us"}`:         "telemetry: 1µs",
 		`{"drop": "-1s"}`:              "drop",
 		`{"messages": -1}`:             "messages",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hubtwin/hubtwin/fault"
@@ -21,6 +22,7 @@ type fleet struct {
 	counts
 	tokens tokens
 	slots  chan struct{}
+	here   []atomic.Bool // whether a device is connected, by its number
 }
 
 // Run plays the scenario. It ends when the scenario does or ctx does, which is no
@@ -30,7 +32,7 @@ func Run(ctx context.Context, c Config) (Summary, error) {
 	if err := c.validate(); err != nil {
 		return Summary{}, err
 	}
-	f := &fleet{Config: c, slots: make(chan struct{}, handshakes)}
+	f := &fleet{Config: c, slots: make(chan struct{}, handshakes), here: make([]atomic.Bool, c.Devices)}
 	f.tokens = tokens{resource: c.HostName + "/devices", policy: c.Policy, key: c.Key}
 	if _, err := f.tokens.current(time.Now()); err != nil {
 		return Summary{}, err
@@ -69,6 +71,9 @@ func (f *fleet) play(ctx context.Context, began time.Time) {
 		defer cancel()
 	}
 	var beside, devices sync.WaitGroup
+	if f.Methods > 0 {
+		beside.Go(func() { f.callMethods(ctx) })
+	}
 	if f.Progress != nil {
 		beside.Go(func() { f.tell(ctx, began) })
 	}
@@ -109,7 +114,8 @@ func (f *fleet) enter(ctx context.Context) error {
 func (f *fleet) exit() { <-f.slots }
 
 // online notes whether a device is connected.
-func (f *fleet) online(is bool) {
+func (f *fleet) online(number int, is bool) {
+	f.here[number].Store(is)
 	if !is {
 		f.connected.Add(-1)
 		return

@@ -46,11 +46,16 @@ type Summary struct {
 	Desired         int64 `json:"desired"`
 	MethodsAnswered int64 `json:"methodsAnswered"`
 	Messages        int64 `json:"messagesReceived"`
+	// Calls of methods by the back end of the run, and those that went well.
+	MethodCalls int64 `json:"methodCalls"`
+	MethodsDone int64 `json:"methodCallsDone"`
 	// Latencies: a connection from its dialing, TLS included, to CONNACK; PUBACK
-	// of telemetry; the answer to a reported patch.
+	// of telemetry; the answer to a reported patch; a direct method as its caller
+	// sees it.
 	Connect Latency `json:"connect"`
 	Puback  Latency `json:"puback"`
 	Patch   Latency `json:"patch"`
+	Method  Latency `json:"method"`
 	// Errors counts them by what they say.
 	Errors map[string]int64 `json:"errors"`
 }
@@ -64,7 +69,8 @@ func (c *counts) summary() Summary {
 		Telemetry: c.telemetry.Load(), TelemetryAcknowledged: c.telemetryDone.Load(),
 		Unanswered: c.unanswered.Load(),
 		Desired:    c.desired.Load(), MethodsAnswered: c.answered.Load(), Messages: c.downstream.Load(),
-		Connect: c.connect.latency(), Puback: c.puback.latency(), Patch: c.patch.latency(),
+		MethodCalls: c.calls.Load(), MethodsDone: c.callsDone.Load(),
+		Connect: c.connect.latency(), Puback: c.puback.latency(), Patch: c.patch.latency(), Method: c.method.latency(),
 		Errors: maps.Clone(c.errors.kinds),
 	}
 }
@@ -81,11 +87,14 @@ func (s Summary) Print(w io.Writer) error {
 	fmt.Fprintf(t, "Telemetry\t%d sent, %d acknowledged\n", s.Telemetry, s.TelemetryAcknowledged)
 	fmt.Fprintf(t, "Unanswered\t%d\n", s.Unanswered)
 	fmt.Fprintf(t, "Received\t%d desired changes, %d methods, %d messages\n", s.Desired, s.MethodsAnswered, s.Messages)
+	if s.MethodCalls > 0 {
+		fmt.Fprintf(t, "Method calls\t%d made, %d answered\n", s.MethodCalls, s.MethodsDone)
+	}
 	fmt.Fprint(t, "\nLatency\tcount\tp50\tp95\tp99\tmax\n")
 	for _, l := range []struct {
 		name string
 		Latency
-	}{{"connect", s.Connect}, {"PUBACK", s.Puback}, {"twin patch", s.Patch}} {
+	}{{"connect", s.Connect}, {"PUBACK", s.Puback}, {"twin patch", s.Patch}, {"method", s.Method}} {
 		if l.Count > 0 {
 			fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%s\n", l.name, l.Count, short(l.P50), short(l.P95), short(l.P99), short(l.Max))
 		}

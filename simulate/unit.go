@@ -39,8 +39,9 @@ const (
 
 // unit is one device of the fleet. It is for one goroutine.
 type unit struct {
-	fleet *fleet
-	id    string
+	fleet  *fleet
+	number int
+	id     string
 
 	times              *rand.Rand
 	reports, telemetry sensors
@@ -76,7 +77,7 @@ func (p *pending) take(id uint32) (at time.Time, ok bool) {
 
 func newUnit(f *fleet, number int) *unit {
 	r := rand.New(rand.NewPCG(f.Seed, uint64(number)<<2|ofTimes))
-	return &unit{fleet: f, id: name(f.Prefix, number), times: r,
+	return &unit{fleet: f, number: number, id: name(f.Prefix, number), times: r,
 		reports:   newSensors(f.Seed, number, ofReports),
 		telemetry: newSensors(f.Seed, number, ofTelemetry)}
 }
@@ -134,7 +135,7 @@ func (u *unit) connect(ctx context.Context) error {
 	}
 	u.fleet.connect.add(time.Since(began))
 	u.fleet.connects.Add(1)
-	u.fleet.online(true)
+	u.fleet.online(u.number, true)
 	return nil
 }
 
@@ -301,7 +302,7 @@ func (u *unit) leave(ctx context.Context, reason error) {
 		f.lost.Add(1)
 		f.errors.add("lost: " + told(reason))
 	}
-	f.online(false)
+	f.online(u.number, false)
 	u.conn = nil
 	if !errors.Is(reason, errOver) {
 		u.wait(ctx, firstPause)

@@ -41,6 +41,7 @@ type devCommand struct {
 	BlobContainer string `default:"uploads" placeholder:"NAME" help:"The container for them, which must be there (uploads)."`
 	JobFiles      string `type:"path" placeholder:"DIR" help:"Let import and export jobs read and write in this folder, by file: URIs. Otherwise they use blob containers only."`
 
+	Faults    bool   `help:"Let back ends inject faults, to test retries: see hubtwin fault --help."`
 	Env       string `type:"path" placeholder:"FILE" help:"Once the hub is ready, write the environment for SDKs here, as export lines for a shell."`
 	LogLevel  string `enum:"debug,info,warn,error" default:"info" help:"Log this and worse: debug, info, warn, error."`
 	LogFormat string `enum:"text,json" default:"text" help:"Of the log: text or json."`
@@ -121,6 +122,7 @@ func (cmd devCommand) config(log io.Writer) (c server.Config, dir string, err er
 		JobFiles: cmd.JobFiles,
 		Events:   eventlog.Config{Partitions: cmd.Partitions, Retention: eventlog.Retention{Age: cmd.Retention}},
 		Log:      logger(log, cmd.LogLevel, cmd.LogFormat),
+		Faults:   cmd.Faults,
 	}
 	if !cmd.Ephemeral {
 		c.Data = dir

@@ -36,6 +36,7 @@ type simulateCommand struct {
 	Ramp      *float64       `placeholder:"N" help:"Devices that begin to connect in a second (100); 0 is all at once."`
 	Report    *time.Duration `placeholder:"TIME" help:"Time between two reported patches of a device (30s); 0 is none."`
 	Telemetry *time.Duration `placeholder:"TIME" help:"Time between two messages of a device (10s); 0 is none."`
+	Methods   *float64       `placeholder:"N" help:"Direct methods to call in a second, of devices drawn by lot (0)."`
 	Drop      *time.Duration `placeholder:"TIME" help:"Cut each device off after this time, on average; it connects again (0, never)."`
 	Messages  *int           `placeholder:"N" help:"End when each device has sent so many patches and messages (0, never)."`
 	Duration  *time.Duration `placeholder:"TIME" help:"End after this time (0, never)."`
@@ -113,6 +114,7 @@ func (cmd simulateCommand) scenario(in io.Reader) (simulate.Scenario, error) {
 	set(&s.Ramp, cmd.Ramp)
 	set((*time.Duration)(&s.Report), cmd.Report)
 	set((*time.Duration)(&s.Telemetry), cmd.Telemetry)
+	set(&s.Methods, cmd.Methods)
 	set((*time.Duration)(&s.Drop), cmd.Drop)
 	set(&s.Messages, cmd.Messages)
 	set((*time.Duration)(&s.Duration), cmd.Duration)
