@@ -84,7 +84,7 @@ func (c *Client) do(ctx context.Context, r request, v any) (http.Header, error) 
 		return nil, err
 	case status < 200 || status > 299:
 		return nil, newError(status, header, body)
-	case v == nil:
+	case v == nil, status == http.StatusNoContent:
 		return header, nil
 	}
 	if err := json.Unmarshal(body, v); err != nil {

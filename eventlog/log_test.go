@@ -370,3 +370,23 @@ func TestWaiting(t *testing.T) {
 		}
 	})
 }
+
+// A position beyond the end, as of data that was restored from a copy, does not
+// hide what comes.
+func TestPositionBeyondTheEnd(t *testing.T) {
+	eachStore(t, func(t *testing.T, st store.Store) {
+		l := open(t, st, eventlog.Config{Partitions: 1})
+		appendOne(t, l, "d", "old", start)
+		r, err := l.Read(eventlog.Events, eventlog.Position{9})
+		if err != nil {
+			t.Fatal(err)
+		}
+		appendOne(t, l, "d", "new", start)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		list, gaps, err := r.Next(ctx)
+		if err != nil || len(list) != 1 || string(list[0].Body) != "new" || len(gaps) != 0 {
+			t.Errorf("%v, %v, %v", list, gaps, err)
+		}
+	})
+}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/hubtwin/hubtwin/hub"
 	"github.com/hubtwin/hubtwin/index"
 	"github.com/hubtwin/hubtwin/store"
 )
@@ -35,17 +36,18 @@ const (
 //	GET /readyz    the hub answers queries, and its store takes changes
 //	GET /metrics   numbers, in the text form of Prometheus
 type admin struct {
-	index   func() index.Stats
-	queries *queryMetrics
-	methods *methodMetrics
-	store   store.Store
+	index    func() index.Stats
+	messages func() hub.MessageStats
+	queries  *queryMetrics
+	methods  *methodMetrics
+	store    store.Store
 }
 
 func (a admin) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /readyz", a.serveReadiness)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(a.index, a.queries, a.methods), promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(a.index, a.messages, a.queries, a.methods), promhttp.HandlerOpts{}))
 	return localOnly(mux)
 }
 

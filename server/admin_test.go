@@ -49,10 +49,14 @@ func someMethods() *methodMetrics {
 	return m
 }
 
+func someMessages() hub.MessageStats {
+	return hub.MessageStats{Sent: 10, Completed: 1, Abandoned: 2, Rejected: 3, Expired: 4, DeliveryCountExceeded: 5, Purged: 6, FeedbackDropped: 7}
+}
+
 // ask sends a request to the admin handler of a hub with these stats.
 func ask(stats index.Stats, st store.Store, method, target string) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
-	a := admin{func() index.Stats { return stats }, someQueries(), someMethods(), st}
+	a := admin{func() index.Stats { return stats }, someMessages, someQueries(), someMethods(), st}
 	a.handler().ServeHTTP(w, httptest.NewRequest(method, target, nil))
 	return w
 }

@@ -13,10 +13,11 @@ import (
 // newRegistry makes the metrics of one hub: those of its query index and of its
 // queries, of the process and of the Go runtime. It is no global registry, so
 // that hubs in one process, as tests have them, stay apart.
-func newRegistry(stats func() index.Stats, queries *queryMetrics, methods *methodMetrics) *prometheus.Registry {
+func newRegistry(stats func() index.Stats, messages func() hub.MessageStats, queries *queryMetrics, methods *methodMetrics) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(
 		indexCollector{stats},
+		messageCollector{messages},
 		queries.total,
 		queries.seconds,
 		methods.success, methods.failure, methods.requestSize, methods.responseSize, methods.seconds,
@@ -135,4 +136,41 @@ func (c indexCollector) Collect(all chan<- prometheus.Metric) {
 	set(indexPaths, float64(s.Paths))
 	set(indexRefused, float64(s.PathsRefused))
 	set(indexPosition, float64(s.Position))
+}
+
+// messageCollector reads what became of messages to devices. Names are those of
+// Azure Monitor, but for those that it lacks.
+type messageCollector struct{ stats func() hub.MessageStats }
+
+var messageCounters = []struct {
+	desc  *prometheus.Desc
+	value func(hub.MessageStats) int64
+}{
+	{counter("c2d_commands_ingress_success_total", "Messages to devices that back ends have sent."), func(s hub.MessageStats) int64 { return s.Sent }},
+	{counter("c2d_commands_egress_complete_success_total", "Messages that devices have completed."), func(s hub.MessageStats) int64 { return s.Completed }},
+	{counter("c2d_commands_egress_abandon_success_total", "How often devices have abandoned a message."), func(s hub.MessageStats) int64 { return s.Abandoned }},
+	{counter("c2d_commands_egress_reject_success_total", "Messages that devices have rejected."), func(s hub.MessageStats) int64 { return s.Rejected }},
+	{counter("c2d_messages_expired_total", "Messages to devices that have expired."), func(s hub.MessageStats) int64 { return s.Expired }},
+	{counter("c2d_messages_delivery_count_exceeded_total", "Messages that devices have abandoned too often."), func(s hub.MessageStats) int64 { return s.DeliveryCountExceeded }},
+	{counter("c2d_messages_purged_total", "Messages to devices that were purged."), func(s hub.MessageStats) int64 { return s.Purged }},
+	{counter("c2d_feedback_dropped_total", "Records of feedback that were dropped because nobody fetched them."), func(s hub.MessageStats) int64 { return s.FeedbackDropped }},
+}
+
+func counter(name, help string) *prometheus.Desc {
+	return prometheus.NewDesc("hubtwin_"+name, help, nil, nil)
+}
+
+// Describe is part of [prometheus.Collector].
+func (messageCollector) Describe(all chan<- *prometheus.Desc) {
+	for _, c := range messageCounters {
+		all <- c.desc
+	}
+}
+
+// Collect is part of [prometheus.Collector].
+func (m messageCollector) Collect(all chan<- prometheus.Metric) {
+	s := m.stats()
+	for _, c := range messageCounters {
+		all <- prometheus.MustNewConstMetric(c.desc, prometheus.CounterValue, float64(c.value(s)))
+	}
 }

@@ -150,7 +150,7 @@ func (s *Server) Run(ctx context.Context) error {
 		Ending:    ctx,
 	})), s.log)
 	rest.RegisterOnShutdown(s.Hub.HangUp)
-	care := newHTTPServer(s.counted(admin{s.Hub.IndexStats, s.queries, s.methods, s.store}.handler()), s.log)
+	care := newHTTPServer(s.counted(admin{s.Hub.IndexStats, s.Hub.MessageStats, s.queries, s.methods, s.store}.handler()), s.log)
 	care.limit = maxAdminConnections
 
 	var running sync.WaitGroup

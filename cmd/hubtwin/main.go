@@ -10,6 +10,7 @@
 //	hubtwin export   write the whole registry to a file
 //	hubtwin simulate be a fleet of devices
 //	hubtwin method   call methods of devices
+//	hubtwin message  send messages to devices
 //	hubtwin fault    make a hub fail on purpose
 //
 // Each command is a struct whose fields are its flags and whose Run does the
@@ -48,6 +49,7 @@ type commands struct {
 	Export   exportCommand   `cmd:"" help:"Write the whole registry with its twins to a file."`
 	Simulate simulateCommand `cmd:"" help:"Be a fleet of devices, and measure."`
 	Method   methodCommands  `cmd:"" help:"Call methods of devices."`
+	Message  messageCommands `cmd:"" help:"Send messages to devices, also to those that are away."`
 	Fault    faultCommands   `cmd:"" help:"Make a hub fail on purpose, to test retries."`
 	Version  versionCommand  `cmd:"" help:"Say which version this is."`
 }

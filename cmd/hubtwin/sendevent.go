@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/hubtwin/hubtwin/client"
 )
@@ -33,14 +32,11 @@ func (cmd deviceSendEvent) Run(ctx context.Context, c console) error {
 	if err != nil {
 		return err
 	}
-	m := client.Message{Body: body, ContentType: cmd.ContentType, ContentEncoding: "utf-8", MessageID: cmd.MessageID, Properties: map[string]string{}}
-	for _, p := range cmd.Property {
-		name, value, ok := strings.Cut(p, "=")
-		if !ok || name == "" {
-			return usagef("--property: %q is not NAME=VALUE", p)
-		}
-		m.Properties[name] = value
+	properties, err := parseProperties(cmd.Property)
+	if err != nil {
+		return err
 	}
+	m := client.Message{Body: body, ContentType: cmd.ContentType, ContentEncoding: "utf-8", MessageID: cmd.MessageID, Properties: properties}
 	hub, err := cmd.open()
 	if err != nil {
 		return err
