@@ -19,10 +19,19 @@ type question struct {
 	// Page is the number of rows to ask for; 0 if the answer is counts or groups,
 	// which are then compared one by one.
 	Page int
+	// Ordered asks PostgreSQL for the rows in the order of ids, which is the hub's:
+	// a page that another one can follow.
+	Ordered bool
 }
 
-func (q question) postgres() string { return q.paged(q.SQL) }
-func (q question) sqlite() string   { return q.paged(q.Lite) }
+func (q question) postgres() string {
+	if q.Ordered {
+		return q.paged(q.SQL + " ORDER BY device_id")
+	}
+	return q.paged(q.SQL)
+}
+
+func (q question) sqlite() string { return q.paged(q.Lite) }
 
 func (q question) paged(sql string) string {
 	if q.Page > 0 && sql != "" {
@@ -40,7 +49,7 @@ func (q question) counts() question {
 	if q.Lite != "" {
 		q.Lite = "SELECT count(*) AS n FROM (" + q.Lite + ")"
 	}
-	q.Page = 0
+	q.Page, q.Ordered = 0, false
 	return q
 }
 
@@ -87,7 +96,12 @@ func (f fleetSpec) sample(ctx context.Context, c *client.Client) (s samples, err
 // ways to say the same, its text is the one that an index helps.
 func questions(s samples) []question {
 	return []question{
-		{Name: "two equalities, first 100",
+		{Name: "two equalities, first page of 100",
+			Hub:  `SELECT * FROM devices WHERE tags.location.plant = 'Redmond43' AND properties.reported.connectivity.type = 'cellular'`,
+			SQL:  `SELECT doc FROM twins WHERE body @> '{"tags":{"location":{"plant":"Redmond43"}},"properties":{"reported":{"connectivity":{"type":"cellular"}}}}'`,
+			Page: 100, Ordered: true,
+		},
+		{Name: "two equalities, any 100",
 			Hub:  `SELECT * FROM devices WHERE tags.location.plant = 'Redmond43' AND properties.reported.connectivity.type = 'cellular'`,
 			SQL:  `SELECT doc FROM twins WHERE body @> '{"tags":{"location":{"plant":"Redmond43"}},"properties":{"reported":{"connectivity":{"type":"cellular"}}}}'`,
 			Lite: `SELECT doc FROM twins WHERE body ->> '$.tags.location.plant' = 'Redmond43' AND body ->> '$.properties.reported.connectivity.type' = 'cellular'`,
