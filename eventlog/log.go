@@ -26,10 +26,12 @@
 package eventlog
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -207,6 +209,63 @@ func (l *Log) Remove(name string) error {
 		return commit(l.store, b)
 	}
 	return s.remove(l.store, b)
+}
+
+// RemoveOthers removes the streams that are only in the store: those that earlier
+// runs have made, and nobody in this one.
+func (l *Log) RemoveOthers() error {
+	names, err := l.stored()
+	if err != nil {
+		return fmt.Errorf("look for streams: %w", err)
+	}
+	for _, n := range names {
+		if _, err := l.stream(n); err == nil {
+			continue
+		}
+		if err := l.Remove(n); err != nil {
+			return fmt.Errorf("remove stream %q: %w", n, err)
+		}
+	}
+	return nil
+}
+
+// stored is the names of the streams of which something is in the store.
+func (l *Log) stored() (names []string, err error) {
+	v, err := l.store.View()
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	for _, table := range []byte{tableEntries, tableGroups, tableLog} {
+		for from := []byte{table, 1}; ; { // after keyPartitions
+			name, ok, err := streamFrom(v, from, table)
+			if err != nil {
+				return nil, err
+			}
+			if !ok {
+				break
+			}
+			names = append(names, name)
+			from = prefixRange(keyOf(table, name, 0)).End
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+// streamFrom is the stream of the first key of a table from a key on.
+func streamFrom(v store.View, from []byte, table byte) (name string, ok bool, err error) {
+	for e, err := range v.Scan(from, []byte{table + 1}) {
+		if err != nil {
+			return "", false, err
+		}
+		name, _, ok := bytes.Cut(e.Key[1:], []byte{0})
+		if !ok {
+			return "", false, errDamaged
+		}
+		return string(name), true, nil
+	}
+	return "", false, nil
 }
 
 func (l *Log) stream(name string) (*stream, error) {

@@ -2,6 +2,7 @@ package eventlog
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -89,5 +90,52 @@ func TestForgetDoesNotGoBack(t *testing.T) {
 		if first := s.parts[0].first.Load(); first != max(before, 5) {
 			t.Errorf("before %d: the first one is %d", before, first)
 		}
+	}
+}
+
+// TestRemoveOthers: streams of earlier runs go, with all that is kept of them, and
+// those of this one stay.
+func TestRemoveOthers(t *testing.T) {
+	st := memory.New()
+	defer st.Close()
+	open := func(streams ...string) *Log {
+		l, err := Open(st, Config{Partitions: 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range streams {
+			if err := l.Make(name, Retention{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return l
+	}
+	l := open("a", "ab", "b", "c")
+	for _, name := range []string{"a", "ab", "b", Events} {
+		told := make(chan error, 1)
+		l.Submit(store.Batch{}, []Entry{{Stream: name, Time: time.Unix(1, 0)}}, func(_ store.Position, err error) { told <- err })
+		if err := <-told; err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"b", "c"} {
+		if err := l.Keep(t.Context(), name, "g", Position{0}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l = open("ab")
+	if err := l.RemoveOthers(); err != nil {
+		t.Fatal(err)
+	}
+	if names, err := l.stored(); err != nil || !slices.Equal(names, []string{"ab", Events}) {
+		t.Errorf("there are %q, %v", names, err)
+	}
+	for _, name := range []string{"ab", Events} {
+		if at, err := l.End(name); err != nil || at.String() == "0" || at.String() == "0.0.0" {
+			t.Errorf("%s ends at %v, %v", name, at, err)
+		}
+	}
+	if l = open(); l.Partitions() != 3 {
+		t.Errorf("%d partitions", l.Partitions())
 	}
 }

@@ -198,12 +198,8 @@ func (s *eventStream) next(ctx context.Context) error {
 
 func (s *eventStream) append(t *hub.Telemetry) {
 	b := append(append(s.buffer, "id: "...), t.Position...)
-	b = append(b, "\ndata: {\"partition\":"...)
-	b = strconv.AppendInt(b, int64(t.Partition), 10)
-	b = strconv.AppendUint(append(b, `,"sequenceNumber":`...), t.Sequence, 10)
-	b = strconv.AppendUint(append(b, `,"offset":"`...), t.Offset, 10)
-	b = t.AppendMembers(append(b, `",`...))
-	s.buffer = append(b, "}\n\n"...)
+	b = t.AppendJSON(append(b, "\ndata: "...))
+	s.buffer = append(b, "\n\n"...)
 }
 
 // write writes the buffer, and gives the caller some time to take it.

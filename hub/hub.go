@@ -16,6 +16,7 @@ import (
 	"github.com/hubtwin/hubtwin/eventlog"
 	"github.com/hubtwin/hubtwin/index"
 	"github.com/hubtwin/hubtwin/presence"
+	"github.com/hubtwin/hubtwin/route"
 	"github.com/hubtwin/hubtwin/store"
 )
 
@@ -34,6 +35,8 @@ type Config struct {
 	Blobs *blob.Store
 	// Events says what the event log keeps.
 	Events eventlog.Config
+	// Outside is what endpoints of routes may reach.
+	Outside route.Outside
 	// Index bounds the query index. Its Activity is the hub's business.
 	Index index.Config
 	// ObserveQuery, unless nil, is told of each query, how it ended and how long
@@ -68,7 +71,8 @@ type Hub struct {
 
 	policies map[string]auth.Policy
 
-	changingRouting sync.Mutex
+	changingRouting sync.Mutex // held around deliveries.replace as well
+	deliveries      *deliveries
 
 	index        *index.Index
 	loss         sync.Once     // of the index
@@ -140,6 +144,7 @@ func Open(ctx context.Context, c Config) (*Hub, error) {
 		return nil, fmt.Errorf("open hub: %w", err)
 	}
 	h.heads.out, h.heads.events = h.out, h.events
+	h.deliveries = &deliveries{hubName: c.Name, log: c.Log, events: h.events, outside: c.Outside}
 	if err := h.openRouting(); err != nil {
 		return nil, fmt.Errorf("open hub: routing: %w", err)
 	}
@@ -164,12 +169,14 @@ func Open(ctx context.Context, c Config) (*Hub, error) {
 	h.followers.Go(func() { h.sweepUploads(run) })
 	h.followers.Go(func() { h.expireMessages(run) })
 	h.followers.Go(func() { h.gatherFeedback(run) })
+	h.deliveries.replace(h.out.routing.Load().config.Custom())
 	return h, nil
 }
 
-// Close ends the followers. The front ends must have ended before.
+// Close ends the followers and the deliveries. The front ends must have ended before.
 func (h *Hub) Close() {
 	h.stop()
+	h.deliveries.close()
 	h.followers.Wait()
 }
 

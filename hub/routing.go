@@ -25,7 +25,8 @@ type routing struct {
 // etag tells two configurations apart.
 func (r *routing) etag() string { return strconv.FormatUint(uint64(r.revision), 16) }
 
-// openRouting reads the configuration of routing.
+// openRouting reads the configuration of routing, and makes the streams of its
+// endpoints. Those of endpoints that a crash has kept from being removed go.
 func (h *Hub) openRouting() error {
 	v, err := h.store.View()
 	if err != nil {
@@ -47,7 +48,10 @@ func (h *Hub) openRouting() error {
 		return fmt.Errorf("the stored configuration: %w", err)
 	}
 	h.out.routing.Store(&routing{config, table, record.Revision})
-	return nil
+	if err := h.deliveries.makeStreams(config.Custom(), config.Custom()); err != nil {
+		return err
+	}
+	return h.events.RemoveOthers()
 }
 
 // Routing is the configuration of routing, without its secrets, and its etag.
@@ -78,8 +82,8 @@ func (h *Hub) SetRouting(ctx context.Context, who auth.Principal, c route.Config
 	if err != nil {
 		return route.Config{}, "", err
 	}
-	if len(table.Endpoints()) > 0 {
-		return route.Config{}, "", fault.New(fault.ArgumentInvalid, "routing: endpoints: this version of the hub has no endpoint but %q yet", route.BuiltIn)
+	if err := h.deliveries.outside.Check(c); err != nil {
+		return route.Config{}, "", err
 	}
 	next := &routing{c, table, old.revision + 1}
 	if old.revision == 0 {
@@ -91,8 +95,13 @@ func (h *Hub) SetRouting(ctx context.Context, who auth.Principal, c route.Config
 	return c.WithoutSecrets(), next.etag(), nil
 }
 
-// commitRouting writes the record and puts next in force.
+// commitRouting writes the record and puts next in force. Streams are there before
+// events go to them, and as long as events do.
 func (h *Hub) commitRouting(ctx context.Context, old, next *routing) error {
+	endpoints := next.config.Custom()
+	if err := h.deliveries.makeStreams(endpoints, old.config.Custom()); err != nil {
+		return outcome(fmt.Errorf("make the streams of endpoints: %w", err))
+	}
 	_, err := store.CommitBatch(context.WithoutCancel(ctx), h.store, store.Batch{
 		Expect: []store.Expectation{{Key: keyRouting, Revision: old.revision}},
 		Writes: []store.Write{{Key: keyRouting, Value: next.config.AppendJSON(nil), Revision: next.revision}},
@@ -101,6 +110,7 @@ func (h *Hub) commitRouting(ctx context.Context, old, next *routing) error {
 		return outcome(err)
 	}
 	h.out.routing.Store(next)
+	h.deliveries.replace(endpoints)
 	return nil
 }
 

@@ -139,11 +139,8 @@ func (s *state) modelID() string {
 
 // Telemetry is an event as it is read from the event log.
 type Telemetry struct {
-	message.Event
-	Partition int
-	Sequence  uint64 // in its partition
-	Offset    uint64 // bytes before it in its partition
-	Position  string // after it, for From
+	message.Stored
+	Position string // after it, for From
 }
 
 // EventReader reads a stream of events from a position.

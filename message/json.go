@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -17,11 +18,11 @@ import (
 // else base64. There is no line end in it.
 func (e *Event) AppendJSON(b []byte) []byte {
 	b = append(b, '{')
-	return append(e.AppendMembers(b), '}')
+	return append(e.appendMembers(b), '}')
 }
 
-// AppendMembers appends the members of that object without the braces.
-func (e *Event) AppendMembers(b []byte) []byte {
+// appendMembers appends the members of that object without the braces.
+func (e *Event) appendMembers(b []byte) []byte {
 	b = append(b, `"EnqueuedTimeUtc":"`...)
 	b = append(b, device.FormatTime(e.Enqueued)...)
 	b = append(b, `","Properties":{`...)
@@ -29,17 +30,35 @@ func (e *Event) AppendMembers(b []byte) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(appendString(b, p.Name), ':')
+		b = append(AppendString(b, p.Name), ':')
 		if p.Null {
 			b = append(b, "null"...)
 		} else {
-			b = appendString(b, p.Value)
+			b = AppendString(b, p.Value)
 		}
 	}
 	b = append(b, `},"SystemProperties":{`...)
 	b = e.appendSystem(b)
 	b = append(b, `},"Body":`...)
 	return e.appendBody(b)
+}
+
+// Stored is an event at its place in a stream of the event log.
+type Stored struct {
+	Event
+	Partition int
+	Sequence  uint64 // in its partition
+	Offset    uint64 // bytes before it in its partition
+}
+
+// AppendJSON appends s as an object: partition, sequenceNumber and offset, and
+// the members of the event. There is no line end in it.
+func (s *Stored) AppendJSON(b []byte) []byte {
+	b = strconv.AppendInt(append(b, `{"partition":`...), int64(s.Partition), 10)
+	b = strconv.AppendUint(append(b, `,"sequenceNumber":`...), s.Sequence, 10)
+	b = strconv.AppendUint(append(b, `,"offset":"`...), s.Offset, 10)
+	b = s.appendMembers(append(b, `",`...))
+	return append(b, '}')
 }
 
 func (e *Event) appendSystem(b []byte) []byte {
@@ -51,8 +70,8 @@ func (e *Event) appendSystem(b []byte) []byte {
 		if len(b) > begin {
 			b = append(b, ',')
 		}
-		b = append(appendString(b, name), ':')
-		b = appendString(b, value)
+		b = append(AppendString(b, name), ':')
+		b = AppendString(b, value)
 	}
 	for k := range spellings {
 		member(spellings[k].json, e.System[k])
@@ -98,8 +117,8 @@ func (m *Message) JSONEncoding() string {
 	return strings.ToLower(strings.TrimSpace(charset))
 }
 
-// appendString appends s as a JSON string.
-func appendString(b []byte, s string) []byte {
+// AppendString appends s as a JSON string.
+func AppendString(b []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c > '~' {
 			text, _ := json.Marshal(s) // a string never fails

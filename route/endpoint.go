@@ -1,9 +1,11 @@
 package route
 
 import (
+	"cmp"
 	"net/url"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // Webhook is an endpoint that is called over HTTP.
@@ -12,7 +14,7 @@ type Webhook struct {
 	URL  string `json:"url"`
 	// Authorization is the value of that header, "" for none.
 	Authorization string `json:"authorization,omitempty"`
-	// Key signs what is sent, "" for no signature.
+	// Key signs what is sent, "" for no signature. After whsec_ it is base64.
 	Key string `json:"signingKey,omitempty"`
 	// Headers are sent along, beside those that the hub sets.
 	Headers map[string]string `json:"headers,omitempty"`
@@ -33,6 +35,8 @@ func (w *Webhook) check(field string, bad *complaints) {
 	}
 	if len(w.Key) > maxHeaderValue {
 		bad.add(field+".signingKey", "it has up to %d bytes", maxHeaderValue)
+	} else if key, err := signingKey(w.Key); err != nil || w.Key != "" && len(key) == 0 {
+		bad.add(field+".signingKey", "after %s there must be base64; any other text is a key as it is", keyPrefix)
 	}
 	for _, s := range w.secrets() {
 		if *s == hidden {
@@ -63,7 +67,7 @@ func isHeaderValue(s string) bool {
 func hubsHeader(n string) bool {
 	n = strings.ToLower(n)
 	switch n {
-	case "authorization", "host", "connection", "content-length", "content-type", "content-encoding", "transfer-encoding", "te", "trailer", "upgrade", "expect":
+	case "authorization", "host", "user-agent", "connection", "content-length", "content-type", "content-encoding", "transfer-encoding", "te", "trailer", "upgrade", "expect":
 		return true
 	}
 	return strings.HasPrefix(n, "webhook-") || strings.HasPrefix(n, "proxy-")
@@ -89,6 +93,9 @@ const (
 	maxFileBytes   = 4 << 30
 	minFileSeconds = 10
 	maxFileSeconds = 7 * 24 * 3600
+
+	usualFileBytes   = 100 << 20
+	usualFileSeconds = 3600
 )
 
 func (f *File) check(field string, bad *complaints) {
@@ -114,3 +121,7 @@ const (
 	usualRetryHours = 24
 	maxRetryHours   = 7 * 24
 )
+
+func retryTime(hours int) time.Duration {
+	return time.Duration(cmp.Or(hours, usualRetryHours)) * time.Hour
+}

@@ -125,9 +125,6 @@ func cutPrefixFold(s, prefix string) (rest string, ok bool) {
 	return s[len(prefix):], true
 }
 
-// Endpoints are the names of the custom endpoints.
-func (t *Table) Endpoints() []string { return t.endpoints[1:] }
-
 // Wants tells whether events of a source may go anywhere. If not, nobody need
 // make them.
 func (t *Table) Wants(s message.Source) bool {

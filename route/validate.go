@@ -50,6 +50,8 @@ func (c *Config) checkEndpoints(bad *complaints) (names []string) {
 		switch {
 		case !name.MatchString(of):
 			bad.add(field, "%.70q: a name has 1 to 64 of A-Z a-z 0-9 . _ -", of)
+		case of == "." || of == "..":
+			bad.add(field, "%q has another meaning where files are", of)
 		case slices.ContainsFunc(reserved, func(r string) bool { return strings.EqualFold(r, of) }):
 			bad.add(field, "%q is the name of an endpoint that every hub has", of)
 		case slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, of) }):
@@ -63,10 +65,17 @@ func (c *Config) checkEndpoints(bad *complaints) (names []string) {
 		one(field+".name", e.Webhooks[i].Name)
 		e.Webhooks[i].check(field, bad)
 	}
+	directories := map[string]bool{}
 	for i := range e.Files {
+		f := &e.Files[i]
 		field := fmt.Sprintf("endpoints.files[%d]", i)
-		one(field+".name", e.Files[i].Name)
-		e.Files[i].check(field, bad)
+		one(field+".name", f.Name)
+		f.check(field, bad)
+		where := strings.ToLower(f.directory())
+		if directories[where] {
+			bad.add(field+".directory", "%.100q is another endpoint's", where)
+		}
+		directories[where] = true
 	}
 	if len(names) > MaxEndpoints {
 		bad.add("endpoints", "there are %d, and at most %d may be", len(names), MaxEndpoints)

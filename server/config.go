@@ -50,6 +50,12 @@ type Config struct {
 	// JobFiles is a folder in and below which import and export jobs may read and
 	// write, by file: URIs. "" means that they may not.
 	JobFiles string
+	// RouteFiles is a folder below which endpoints of routes write files. "" means
+	// that they may not.
+	RouteFiles string
+	// WebhookHosts are the hosts that webhooks may call, as in
+	// [route.Outside.Hosts]; empty means all.
+	WebhookHosts []string
 	// Faults lets back ends inject faults into the hub; see package injection.
 	Faults bool
 	// Log is told of what the hub does; nil is slog.Default.
@@ -74,9 +80,19 @@ func (c Config) Validate() error {
 			bad("hostname: %q is neither a DNS name nor an IP address (no scheme, no port); for example hub.example.com", name)
 		}
 	}
-	if c.JobFiles != "" {
-		if info, err := os.Stat(c.JobFiles); err != nil || !info.IsDir() {
-			bad("job-files: %q is no folder; make it, or leave this out", c.JobFiles)
+	folder := func(field, path string) {
+		if path == "" {
+			return
+		}
+		if info, err := os.Stat(path); err != nil || !info.IsDir() {
+			bad("%s: %q is no folder; make it, or leave this out", field, path)
+		}
+	}
+	folder("job-files", c.JobFiles)
+	folder("route-files", c.RouteFiles)
+	for _, host := range c.WebhookHosts {
+		if !isHostname(strings.TrimPrefix(host, "*.")) {
+			bad("webhook-host: %q is neither a DNS name nor an IP address (no scheme, no port); for example hooks.example.com or *.example.com", host)
 		}
 	}
 	ports := func(field string, list []int, good int) {

@@ -37,6 +37,9 @@ func TestValidate(t *testing.T) {
 		{"plain on a network", func(c *Config) { c.Listen = "192.168.1.2"; c.MQTTPlain = []int{1883} }, []string{"mqtt-plain-port: "}},
 		{"an admin port that is none", func(c *Config) { c.Admin = []int{9464, 70000} }, []string{"admin-port: 70000", "9464"}},
 		{"admin beside every network", func(c *Config) { c.Listen, c.Admin = "0.0.0.0", []int{9464} }, nil},
+		{"hosts of webhooks", func(c *Config) { c.WebhookHosts = []string{"hooks.example.com", "*.example.org", "::1"} }, nil},
+		{"a URL for a host", func(c *Config) { c.WebhookHosts = []string{"https://example.com"} }, []string{`webhook-host: "https://example.com"`, "*.example.com"}},
+		{"no folder for files", func(c *Config) { c.RouteFiles = "/nowhere/at all" }, []string{`route-files: "/nowhere/at all"`}},
 		{"several at once", func(c *Config) { *c = Config{} }, []string{"certificates: ", "listen: ", "https-port: ", "mqtt-port: "}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

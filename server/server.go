@@ -27,6 +27,7 @@ import (
 	"github.com/hubtwin/hubtwin/injection"
 	"github.com/hubtwin/hubtwin/job"
 	"github.com/hubtwin/hubtwin/mqtt"
+	"github.com/hubtwin/hubtwin/route"
 	"github.com/hubtwin/hubtwin/store"
 	"github.com/hubtwin/hubtwin/store/memory"
 	"github.com/hubtwin/hubtwin/store/pebble"
@@ -80,7 +81,7 @@ func Open(ctx context.Context, c Config) (_ *Server, err error) {
 		}
 	}
 	if s.Hub, err = hub.Open(ctx, hub.Config{
-		Store: s.store, Log: s.log, Events: c.Events, Blobs: blobs, ObserveQuery: s.queries.observe, ObserveMethod: s.methods.observe,
+		Store: s.store, Log: s.log, Events: c.Events, Outside: c.outside(), Blobs: blobs, ObserveQuery: s.queries.observe, ObserveMethod: s.methods.observe,
 	}); err != nil {
 		return nil, err
 	}
@@ -94,6 +95,18 @@ func Open(ctx context.Context, c Config) (_ *Server, err error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// deadLetterDirectory is the place of dead letters in the data directory.
+const deadLetterDirectory = "dead-letters"
+
+// outside is what endpoints of routes may reach.
+func (c Config) outside() route.Outside {
+	o := route.Outside{Files: c.RouteFiles, Hosts: c.WebhookHosts}
+	if c.Data != "" {
+		o.DeadLetters = filepath.Join(c.Data, deadLetterDirectory)
+	}
+	return o
 }
 
 // storeDirectory is the place of the store in the data directory. It has one

@@ -41,6 +41,9 @@ type devCommand struct {
 	BlobContainer string `default:"uploads" placeholder:"NAME" help:"The container for them, which must be there (uploads)."`
 	JobFiles      string `type:"path" placeholder:"DIR" help:"Let import and export jobs read and write in this folder, by file: URIs. Otherwise they use blob containers only."`
 
+	RouteFiles  string   `type:"path" placeholder:"DIR" help:"Let routes write files below this folder."`
+	WebhookHost []string `sep:"none" placeholder:"HOST" help:"Let routes call webhooks on this host only: a name, an address, or *.example.com; may be repeated. Otherwise they may call any address that the hub reaches."`
+
 	Faults    bool   `help:"Let back ends inject faults, to test retries: see hubtwin fault --help."`
 	Env       string `type:"path" placeholder:"FILE" help:"Once the hub is ready, write the environment for SDKs here, as export lines for a shell."`
 	LogLevel  string `enum:"debug,info,warn,error" default:"info" help:"Log this and worse: debug, info, warn, error."`
@@ -119,10 +122,11 @@ func (cmd devCommand) config(log io.Writer) (c server.Config, dir string, err er
 		MQTT:         ports(cmd.MQTTPort, mqttPort, mqttPort+1),
 		Admin:        adminPorts(cmd.AdminPort),
 		BlobStorage:  cmd.BlobStorage, BlobContainer: cmd.BlobContainer,
-		JobFiles: cmd.JobFiles,
-		Events:   eventlog.Config{Partitions: cmd.Partitions, Retention: eventlog.Retention{Age: cmd.Retention}},
-		Log:      logger(log, cmd.LogLevel, cmd.LogFormat),
-		Faults:   cmd.Faults,
+		JobFiles:   cmd.JobFiles,
+		RouteFiles: cmd.RouteFiles, WebhookHosts: cmd.WebhookHost,
+		Events: eventlog.Config{Partitions: cmd.Partitions, Retention: eventlog.Retention{Age: cmd.Retention}},
+		Log:    logger(log, cmd.LogLevel, cmd.LogFormat),
+		Faults: cmd.Faults,
 	}
 	if !cmd.Ephemeral {
 		c.Data = dir
