@@ -79,7 +79,7 @@ func (h *Hub) Connect(ctx context.Context, who auth.Principal, d presence.Device
 		case old.subscriptions == nil:
 			next.subscriptions = []Subscription{} // a session with nothing in it yet
 		}
-		if first := h.table.Enter(link); first != nil && first != link {
+		if first := h.states.enter(link); first != nil {
 			displaced = first
 		}
 		return &next, [][]byte{Event{Kind: Connected, ID: id, Time: link.Since}.encode()}, nil
@@ -115,6 +115,11 @@ func mayConnect(s *state, who auth.Principal) error {
 // Touch notes activity of the device.
 func (c *Connection) Touch(at time.Time) { c.link.Touch(at) }
 
+// Use says that the device has asked for direct methods. With that, with the first
+// Send or with the first Receive, a device is connected in the eyes of the routes
+// of DeviceConnectionStateEvents. It may be called from any goroutine.
+func (c *Connection) Use() { c.hub.states.use(c.link) }
+
 // Close takes the connection out of the hub. It returns at once.
 func (c *Connection) Close() {
 	defer c.head.release()
@@ -128,7 +133,7 @@ func (c *Connection) Close() {
 	err := c.hub.heads.change(c.head, func(old *state) (*state, [][]byte, error) {
 		// If another connection has taken over, the device is still connected;
 		// if the identity is gone, there is nothing to note.
-		if !c.hub.table.Leave(c.link) || !old.registered() || old.connection == nil {
+		if !c.hub.states.leave(c.link) || !old.registered() || old.connection == nil {
 			return old, nil, nil
 		}
 		next := *old
@@ -138,7 +143,7 @@ func (c *Connection) Close() {
 		return &next, [][]byte{Event{Kind: Disconnected, ID: c.id, Time: at}.encode()}, nil
 	}, noted)
 	if err != nil {
-		c.hub.table.Leave(c.link)
+		c.hub.states.leave(c.link)
 		noted(nil, 0, err)
 	}
 }

@@ -188,6 +188,7 @@ func (h *Hub) wake(id device.ID) {
 // the connection until Complete, Release or Close, also when its lock is over:
 // two copies on one connection confuse devices (device sheet, 3.2).
 func (c *Connection) Receive(note bool) (d *Delivery, again time.Time, err error) {
+	c.Use()
 	for {
 		d, again, err = c.hub.next(c.id, &c.sent, c.mayGoOn)
 		if d == nil || !note || d.Entry.Delivered {

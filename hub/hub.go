@@ -13,6 +13,7 @@ import (
 	"github.com/hubtwin/hubtwin/auth"
 	"github.com/hubtwin/hubtwin/blob"
 	"github.com/hubtwin/hubtwin/c2d"
+	"github.com/hubtwin/hubtwin/device"
 	"github.com/hubtwin/hubtwin/eventlog"
 	"github.com/hubtwin/hubtwin/index"
 	"github.com/hubtwin/hubtwin/presence"
@@ -65,6 +66,7 @@ type Hub struct {
 	blobs   *blob.Store // nil if there is none
 	uploads sync.Mutex  // held while one begins
 	table   presence.Table
+	states  connectionStates // of the table
 	keep    uint64
 	secret  [32]byte // seals continuation tokens
 	epoch   uint64   // counts the runs of the hub on this store
@@ -145,6 +147,9 @@ func Open(ctx context.Context, c Config) (*Hub, error) {
 	}
 	h.heads.out, h.heads.events = h.out, h.events
 	h.deliveries = &deliveries{hubName: c.Name, log: c.Log, events: h.events, outside: c.Outside}
+	h.states = connectionStates{
+		table: &h.table, out: h.out, run: h.epoch, changed: map[device.ID]stateChange{}, sooner: make(chan struct{}, 1),
+	}
 	if err := h.openRouting(); err != nil {
 		return nil, fmt.Errorf("open hub: routing: %w", err)
 	}
@@ -169,6 +174,7 @@ func Open(ctx context.Context, c Config) (*Hub, error) {
 	h.followers.Go(func() { h.sweepUploads(run) })
 	h.followers.Go(func() { h.expireMessages(run) })
 	h.followers.Go(func() { h.gatherFeedback(run) })
+	h.followers.Go(func() { h.tellStates(run) })
 	h.deliveries.replace(h.out.routing.Load().config.Custom())
 	return h, nil
 }

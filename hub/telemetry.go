@@ -56,6 +56,7 @@ func (c *Connection) Send(m message.Message, done func(err error)) {
 		c.InOrder(func() { done(err) })
 		return
 	}
+	c.Use()
 	e := c.sender.stamp(m, now())
 	c.begin()
 	c.hub.events.Submit(store.Batch{}, c.hub.out.telemetry(&e, s.twin), func(_ store.Position, err error) {

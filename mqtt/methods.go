@@ -113,6 +113,9 @@ func (c *conn) openMethods(reach reach, filters []string) {
 	c.out.mu.Lock()
 	c.methods.reach, c.methods.filters = reach, filters
 	c.out.mu.Unlock()
+	if reach != nothing {
+		c.hub.Use()
+	}
 	c.hub.WakeCallers()
 }
 

@@ -28,6 +28,7 @@ import (
 	"github.com/hubtwin/hubtwin/message"
 	"github.com/hubtwin/hubtwin/mqtt"
 	"github.com/hubtwin/hubtwin/mqtt/packet"
+	"github.com/hubtwin/hubtwin/route"
 	"github.com/hubtwin/hubtwin/store"
 	"github.com/hubtwin/hubtwin/store/memory"
 	"github.com/hubtwin/hubtwin/twin"
@@ -243,6 +244,13 @@ func (s *stage) service(line string) error {
 		}
 		_, err = s.hub.ReplaceTwin(ctx, owner, id, p, "")
 		return err
+	case "routes":
+		c, err := route.Parse([]byte(rest))
+		if err != nil {
+			return err
+		}
+		_, _, err = s.hub.SetRouting(ctx, owner, c, "")
+		return err
 	case "hears":
 		return s.hears(rest)
 	case "sends":
@@ -282,7 +290,7 @@ func (s *stage) service(line string) error {
 }
 
 // hears compares the next message that devices have sent: device, property bag
-// and body; or "nothing".
+// and body; the device and the opType of an event of the hub; or "nothing".
 func (s *stage) hears(want string) error {
 	if len(s.unheard) == 0 {
 		ctx, cancel := context.WithTimeout(s.t.Context(), time.Second)
@@ -299,6 +307,9 @@ func (s *stage) hears(want string) error {
 	e := s.unheard[0]
 	s.unheard = s.unheard[1:]
 	got := device.ID{Device: e.DeviceID, Module: e.ModuleID}.String() + " " + string(e.AppendBag(nil)) + " " + string(e.Body)
+	if op, ok := e.Property("opType"); ok {
+		got = e.DeviceID + " " + op.Value
+	}
 	if strings.TrimSpace(got) != want {
 		return fmt.Errorf("a back end hears: %s", got)
 	}

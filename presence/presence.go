@@ -58,6 +58,7 @@ type Link struct {
 	// position of the commit by which the connection began, 0 before it.
 	position  atomic.Uint64
 	displaced atomic.Bool
+	used      atomic.Bool
 }
 
 // Begin notes the position of the commit by which the connection began.
@@ -68,6 +69,13 @@ func (l *Link) Position() uint64 { return l.position.Load() }
 
 // Displaced tells whether another connection has taken the link's place.
 func (l *Link) Displaced() bool { return l.displaced.Load() }
+
+// Use notes that the device uses the connection for more than its twin, and tells
+// whether it is the first to do so.
+func (l *Link) Use() bool { return !l.used.Swap(true) }
+
+// Used tells whether the device has used the connection.
+func (l *Link) Used() bool { return l.used.Load() }
 
 // Touch notes that the device sent or received something.
 func (l *Link) Touch(now time.Time) { l.active.Store(now.UnixNano()) }
