@@ -20,6 +20,10 @@ const (
 	// indexShare is how much garbage may lie about for each byte of the index,
 	// in percent. The rest of the heap has the usual 100.
 	indexShare = 20
+	// loadingGarbage is how much may lie about in any case while the index is built,
+	// in bytes. The heap grows from nothing then, and would be collected at each
+	// step of the way.
+	loadingGarbage = 256 << 20
 )
 
 // tuneMemory keeps the garbage collector's percentage fitting for what the index
@@ -31,18 +35,19 @@ func (s *Server) tuneMemory(ctx context.Context) {
 	usual := debug.SetGCPercent(100)
 	defer debug.SetGCPercent(usual)
 	set := 100
-	for tick := time.NewTicker(tuneEvery); ; {
-		select {
-		case <-ctx.Done():
-			tick.Stop()
-			return
-		case <-tick.C:
-		}
+	tick := time.NewTicker(tuneEvery)
+	defer tick.Stop()
+	for {
 		st := s.Hub.IndexStats()
-		want := garbagePercent(liveHeap(), st.ColumnBytes+st.DocumentBytes)
+		want := garbagePercent(liveHeap(), st.ColumnBytes+st.DocumentBytes, !st.Ready)
 		if want < set-2 || want > set+2 {
 			debug.SetGCPercent(want)
 			set = want
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
 		}
 	}
 }
@@ -86,13 +91,17 @@ func directorySize(dir string) (bytes int64) {
 }
 
 // garbagePercent is the percentage for a heap of live bytes of which index are
-// those of the index.
-func garbagePercent(live, index int64) int {
-	index = min(index, live)
+// those of the index, which may be loading.
+func garbagePercent(live, index int64, loading bool) int {
 	if live <= 0 {
 		return 100
 	}
-	return int((100*(live-index) + indexShare*index) / live)
+	index = min(index, live)
+	garbage := live - index + index*indexShare/100
+	if loading {
+		garbage = max(garbage, loadingGarbage)
+	}
+	return int(100 * garbage / live)
 }
 
 // liveHeap is what the last collection found in use.
