@@ -1,7 +1,7 @@
 // Package auth decides who a caller is and what they may do.
 //
-// Back ends come with a shared access policy, devices with their own key (or,
-// later, a certificate). [Verifier] turns a token into a [Principal]; the hub
+// Back ends come with a shared access policy, devices with their own key or a
+// certificate. [Verifier] turns either into a [Principal]; the hub
 // asks the principal before every use case. Where keys are kept is behind
 // [Keys]. There is no anonymous principal: the zero Principal may do nothing.
 package auth
@@ -52,18 +52,21 @@ type Policy struct {
 	Permissions  Permission
 }
 
-// Principal is a caller whose token was verified.
+// Principal is a caller whose credentials were verified.
 type Principal struct {
 	// Policy is the name of the policy whose key signed the token, or "" for
-	// a token signed with the key of a device or module.
+	// credentials of a device or module.
 	Policy      string
 	Permissions Permission
 	// ID is the identity that a device-side caller acts as. Zero for back ends.
 	ID device.ID
 	// IdentityEtag is the etag of the device's identity at the moment when its
-	// token was verified.
+	// credentials were verified.
 	IdentityEtag string
-	// Expires is when the token ends.
+	// Authority is the thumbprint of the authority to which the device's certificate
+	// led; "" if it proved itself in another way.
+	Authority string
+	// Expires is when the token ends, or the first certificate of the chain.
 	Expires time.Time
 }
 

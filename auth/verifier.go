@@ -22,10 +22,18 @@ const ExpiryGrace = 5 * time.Minute
 type Keys interface {
 	Policy(ctx context.Context, name string) (Policy, error)
 	Identity(ctx context.Context, id device.ID) (device.Identity, error)
+	// Trust is the set of certificate authorities in force.
+	Trust() *Trust
 }
 
-// Verifier decides who the bearer of a token is. It may be used by many
-// goroutines at once, and must not be changed once it is in use.
+// Credentials are what somebody brings who says that they are a device or module.
+type Credentials struct {
+	Token string // a shared access signature; "" for none
+	Chain *Chain // of the TLS handshake; nil for none
+}
+
+// Verifier decides who the bearer of a token or certificate is. It may be used by
+// many goroutines at once, and must not be changed once it is in use.
 type Verifier struct {
 	Keys Keys
 	// Hosts are the names of the hub that a token may be made out to. Case and
@@ -61,18 +69,38 @@ func (v *Verifier) Service(ctx context.Context, authorization string, now time.T
 	return Principal{Policy: token.Policy, Permissions: policy.Permissions, Expires: token.Expires}, nil
 }
 
-// Device verifies the token of a device or module that says it is id. It must
-// be signed with a key of id itself, or of a policy with DeviceConnect, and its
-// resource must cover id. Either way id must be registered and prove itself by
-// SAS, and neither it nor its device may be disabled. The principal may act as
-// id and do nothing else, whatever else the policy allows.
+// Device verifies the credentials of a device or module that says it is id. How id
+// proves itself, its registration says:
+//
+//   - by SAS: the token must be signed with a key of id, or of a policy with
+//     DeviceConnect, and its resource must cover id.
+//   - by thumbprint: the client's own certificate must have one of the two.
+//   - by certificate authority: the common name of the client's own certificate
+//     must be id, as in "pump-7" or "pump-7/valve", and its chain must lead to a
+//     trusted authority.
+//
+// Where there is a token, certificates do not count (device-protocol sheet, 1.5).
+// Certificates are good only in their time. Neither id nor its device may be
+// disabled. The principal may act as id and do nothing else, whatever else a
+// policy allows.
 //
 // A bad credential is IotHubUnauthorized, a policy without the right
 // IotHubUnauthorizedAccess, and a good credential of a disabled identity
-// DeviceDisabled. The messages don't tell an unknown identity from a wrong key;
-// the cause, which is for the log, does. If a key can't be looked up, the
-// failure is that of [Keys], ServerError if it has no code.
-func (v *Verifier) Device(ctx context.Context, id device.ID, text string, now time.Time) (Principal, error) {
+// DeviceDisabled. The messages don't tell an unknown identity from a wrong key or
+// certificate; the cause, which is for the log, does. If a key can't be looked up,
+// the failure is that of [Keys], ServerError if it has no code.
+func (v *Verifier) Device(ctx context.Context, id device.ID, c Credentials, now time.Time) (Principal, error) {
+	switch {
+	case c.Token != "":
+		return v.token(ctx, id, c.Token, now)
+	case c.Chain != nil:
+		return v.certificate(ctx, id, c.Chain, now)
+	}
+	return Principal{}, fault.New(fault.IotHubUnauthorized, "Unauthorized: there is neither a token nor a client certificate")
+}
+
+// token verifies a SAS token. See [Verifier.Device].
+func (v *Verifier) token(ctx context.Context, id device.ID, text string, now time.Time) (Principal, error) {
 	const code = fault.IotHubUnauthorized
 	token, err := parseCurrent(code, text, now)
 	if err != nil {

@@ -32,9 +32,12 @@ var (
 type registry struct {
 	policies   map[string]Policy
 	identities map[device.ID]device.Identity
+	trust      *Trust
 	err        error
 	asked      int
 }
+
+func (r *registry) Trust() *Trust { return r.trust }
 
 func (r *registry) Policy(_ context.Context, name string) (Policy, error) {
 	r.asked++
@@ -70,7 +73,7 @@ func (r *registry) add(id device.ID) device.Identity {
 // newVerifier has the default policies, all with the keys of this file, and
 // the devices dev-1 and dev-2, each with a module mod-1.
 func newVerifier() (*Verifier, *registry) {
-	r := &registry{policies: map[string]Policy{}, identities: map[device.ID]device.Identity{}}
+	r := &registry{policies: map[string]Policy{}, identities: map[device.ID]device.Identity{}, trust: &Trust{}}
 	for _, p := range DefaultPolicies() {
 		p.PrimaryKey, p.SecondaryKey = primary, secondary
 		r.policies[p.Name] = p
@@ -127,7 +130,7 @@ func TestResources(t *testing.T) {
 			if accept {
 				want = 0
 			}
-			_, err := v.Device(t.Context(), id, signRaw(c.Sr, policy), now)
+			_, err := v.Device(t.Context(), id, Credentials{Token: signRaw(c.Sr, policy)}, now)
 			wantCode(t, fmt.Sprintf("%s, policy %q", c.Note, policy), err, want)
 		}
 	}
@@ -170,7 +173,7 @@ func TestDevice(t *testing.T) {
 		{"se changed", dev, strings.Replace(ownToken, "se=1893456000", "se=1893456001", 1), nil, fault.IotHubUnauthorized},
 		{"sr changed, same meaning", dev, strings.Replace(ownToken, "%2F", "/", 1), nil, fault.IotHubUnauthorized},
 		{"sig changed", dev, strings.Replace(ownToken, "sig=", "sig=A", 1), nil, fault.IotHubUnauthorized},
-		{"no token", dev, "", nil, fault.IotHubUnauthorized},
+		{"no credentials", dev, "", nil, fault.IotHubUnauthorized},
 		{"unknown device", device.ID{Device: "dev-9"}, mustSign(t, host+"/devices/dev-9", primary, ""), nil, fault.IotHubUnauthorized},
 		{"unknown device by policy", device.ID{Device: "dev-9"}, mustSign(t, host, primary, "device"), nil, fault.IotHubUnauthorized},
 		{"unknown module", device.ID{Device: "dev-1", Module: "mod-9"}, mustSign(t, host, primary, ""), nil, fault.IotHubUnauthorized},
@@ -203,7 +206,7 @@ func TestDevice(t *testing.T) {
 		if c.setup != nil {
 			c.setup(r)
 		}
-		got, err := v.Device(t.Context(), c.id, c.token, now)
+		got, err := v.Device(t.Context(), c.id, Credentials{Token: c.token}, now)
 		wantCode(t, c.what, err, c.want)
 		if err != nil && got != (Principal{}) {
 			t.Errorf("%s: refused, but made %+v", c.what, got)
@@ -222,7 +225,7 @@ func emptyKeyToken() string {
 
 func TestDevicePrincipal(t *testing.T) {
 	v, _ := newVerifier()
-	got, err := v.Device(t.Context(), device.ID{Device: "dev-1"}, mustSign(t, host, primary, "iothubowner"), now)
+	got, err := v.Device(t.Context(), device.ID{Device: "dev-1"}, Credentials{Token: mustSign(t, host, primary, "iothubowner")}, now)
 	want := Principal{Policy: "iothubowner", Permissions: DeviceConnect, ID: device.ID{Device: "dev-1"}, IdentityEtag: "etag of dev-1", Expires: end}
 	if err != nil || got != want {
 		t.Errorf("%v (-want +got):\n%s", err, cmp.Diff(want, got))
@@ -242,12 +245,12 @@ func TestDevicePrincipal(t *testing.T) {
 func TestUnknownLooksLikeWrongKey(t *testing.T) {
 	v, _ := newVerifier()
 	token := mustSign(t, host, otherKey, "")
-	_, unknown := v.Device(t.Context(), device.ID{Device: "dev-9"}, token, now)
-	_, wrong := v.Device(t.Context(), device.ID{Device: "dev-1"}, token, now)
+	_, unknown := v.Device(t.Context(), device.ID{Device: "dev-9"}, Credentials{Token: token}, now)
+	_, wrong := v.Device(t.Context(), device.ID{Device: "dev-1"}, Credentials{Token: token}, now)
 	if unknown.Error() != wrong.Error() {
 		t.Errorf("unknown: %v; wrong key: %v", unknown, wrong)
 	}
-	_, byPolicy := v.Device(t.Context(), device.ID{Device: "dev-9"}, mustSign(t, host, primary, "device"), now)
+	_, byPolicy := v.Device(t.Context(), device.ID{Device: "dev-9"}, Credentials{Token: mustSign(t, host, primary, "device")}, now)
 	for _, err := range []error{unknown, byPolicy} {
 		if cause := errors.Unwrap(err); cause == nil || !strings.Contains(cause.Error(), "dev-9") {
 			t.Errorf("the cause does not name the device: %v", cause)
@@ -263,14 +266,14 @@ func TestCheapChecksFirst(t *testing.T) {
 		mustSign(t, "hub.example.org", primary, ""),
 		mustSign(t, host+"/devices/dev-2", primary, "device"),
 	} {
-		if _, err := v.Device(t.Context(), device.ID{Device: "dev-1"}, token, now); err == nil {
+		if _, err := v.Device(t.Context(), device.ID{Device: "dev-1"}, Credentials{Token: token}, now); err == nil {
 			t.Errorf("accepted %q", token)
 		}
 	}
-	if _, err := v.Device(t.Context(), device.ID{Device: "dev-1"}, mustSign(t, host, primary, ""), end.Add(time.Hour)); err == nil {
+	if _, err := v.Device(t.Context(), device.ID{Device: "dev-1"}, Credentials{Token: mustSign(t, host, primary, "")}, end.Add(time.Hour)); err == nil {
 		t.Error("accepted an expired token")
 	}
-	if _, err := v.Device(t.Context(), device.ID{}, mustSign(t, host, primary, ""), now); err == nil {
+	if _, err := v.Device(t.Context(), device.ID{}, Credentials{Token: mustSign(t, host, primary, "")}, now); err == nil {
 		t.Error("accepted nobody")
 	}
 	if r.asked != 0 {
@@ -286,7 +289,7 @@ func TestExpiry(t *testing.T) {
 	}{
 		{-time.Hour, true}, {0, true}, {ExpiryGrace, true}, {ExpiryGrace + time.Second, false}, {100 * 365 * 24 * time.Hour, false},
 	} {
-		_, asDevice := v.Device(t.Context(), device.ID{Device: "dev-1"}, mustSign(t, host, primary, ""), end.Add(c.late))
+		_, asDevice := v.Device(t.Context(), device.ID{Device: "dev-1"}, Credentials{Token: mustSign(t, host, primary, "")}, end.Add(c.late))
 		_, asService := v.Service(t.Context(), mustSign(t, host, primary, "service"), end.Add(c.late))
 		if c.accept {
 			wantCode(t, c.late.String(), asDevice, 0)
@@ -349,7 +352,7 @@ func TestWithoutHostsNothingIsAccepted(t *testing.T) {
 	v, _ := newVerifier()
 	v.Hosts = nil
 	for _, resource := range []string{host, "", "/devices/dev-1"} {
-		_, err := v.Device(t.Context(), device.ID{Device: "dev-1"}, signRaw(resource, ""), now)
+		_, err := v.Device(t.Context(), device.ID{Device: "dev-1"}, Credentials{Token: signRaw(resource, "")}, now)
 		wantCode(t, resource, err, fault.IotHubUnauthorized)
 	}
 	_, err := v.Service(t.Context(), mustSign(t, host, primary, "service"), now)
@@ -376,13 +379,13 @@ func TestSignVerifies(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := v.Device(context.Background(), id, token, now); err != nil {
+		if _, err := v.Device(context.Background(), id, Credentials{Token: token}, now); err != nil {
 			t.Fatal(err)
 		}
 		if other == id.Parent() || policy == "" {
 			return // All keys are the same here, so only a policy's resource tells.
 		}
-		if _, err := v.Device(context.Background(), other, token, now); err == nil {
+		if _, err := v.Device(context.Background(), other, Credentials{Token: token}, now); err == nil {
 			t.Fatalf("a token for %q is one for %q", id, other)
 		}
 	})
@@ -392,7 +395,7 @@ func BenchmarkDevice(b *testing.B) {
 	v, _ := newVerifier()
 	token := mustSign(b, host+"/devices/dev-1", primary, "")
 	for b.Loop() {
-		if _, err := v.Device(b.Context(), device.ID{Device: "dev-1"}, token, now); err != nil {
+		if _, err := v.Device(b.Context(), device.ID{Device: "dev-1"}, Credentials{Token: token}, now); err != nil {
 			b.Fatal(err)
 		}
 	}

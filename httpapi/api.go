@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/hubtwin/hubtwin/auth"
@@ -124,16 +126,45 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request, path []string, rid s
 // authenticate finds out who calls e: a back end, or the identity id itself.
 func (a *api) authenticate(r *http.Request, e endpoint, id device.ID) (auth.Principal, error) {
 	token := r.Header.Get("Authorization")
+	credentials := auth.Credentials{Token: token, Chain: chainOf(r)}
 	if caller, ok := edgeCaller(r); ok && e.edge {
 		if caller.Validate() != nil {
 			return auth.Principal{}, fault.New(fault.IotHubUnauthorized, "Unauthorized: x-ms-edge-moduleId is not the name of a device or module")
 		}
-		return a.Verifier.Device(r.Context(), caller, token, time.Now())
+		return a.Verifier.Device(r.Context(), caller, credentials, time.Now())
 	}
 	if e.device {
-		return a.Verifier.Device(r.Context(), id, token, time.Now())
+		return a.Verifier.Device(r.Context(), id, credentials, time.Now())
 	}
 	return a.Verifier.Service(r.Context(), token, time.Now())
+}
+
+// chainKey is where the context of a connection has its *lazyChain.
+type chainKey struct{}
+
+// lazyChain is the chain of a connection's client, once the handshake is over.
+type lazyChain struct {
+	once  sync.Once
+	chain *auth.Chain
+}
+
+// ConnContext is for [http.Server.ConnContext]. With it a client's certificates are
+// verified once for each connection, and without it for each request.
+func ConnContext(ctx context.Context, _ net.Conn) context.Context {
+	return context.WithValue(ctx, chainKey{}, new(lazyChain))
+}
+
+// chainOf is what the client brought to the TLS handshake, nil for nothing.
+func chainOf(r *http.Request) *auth.Chain {
+	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
+		return nil
+	}
+	c, ok := r.Context().Value(chainKey{}).(*lazyChain)
+	if !ok {
+		c = new(lazyChain)
+	}
+	c.once.Do(func() { c.chain = auth.NewChain(r.TLS.PeerCertificates) })
+	return c.chain
 }
 
 // newRequestID makes the name of a request: 32 hexadecimal digits, which appear

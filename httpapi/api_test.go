@@ -30,6 +30,8 @@ func (brokenKeys) Policy(context.Context, string) (auth.Policy, error) {
 	return auth.Policy{}, errDisk
 }
 
+func (brokenKeys) Trust() *auth.Trust { return nil }
+
 func (brokenKeys) Identity(context.Context, device.ID) (device.Identity, error) {
 	return device.Identity{}, errDisk
 }

@@ -24,6 +24,9 @@ var bodies = map[string]string{
 	"PUT /$hubtwin/routing":       `{}`,
 	"POST /$hubtwin/routing/test": `{}`,
 
+	"PUT /$hubtwin/certificates/none":         `{"properties":{"certificate":"AAAA"}}`,
+	"POST /$hubtwin/certificates/none/verify": `{"certificate":"AAAA"}`,
+
 	"POST /$hubtwin/explain": `{"query":"SELECT * FROM devices"}`,
 	"POST /$hubtwin/faults":  `{"effect":"drop","device":"d2","duration":"1m"}`,
 }

@@ -150,7 +150,7 @@ func (g *rig) connect(name string) {
 func (g *rig) connectAs(name string, d presence.Device) {
 	g.t.Helper()
 	id := device.ID{Device: name}
-	who, err := g.verifier.Device(context.Background(), id, g.deviceToken(id), time.Now())
+	who, err := g.verifier.Device(context.Background(), id, auth.Credentials{Token: g.deviceToken(id)}, time.Now())
 	if err != nil {
 		g.t.Fatal(err)
 	}

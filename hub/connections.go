@@ -61,7 +61,7 @@ func (h *Hub) Connect(ctx context.Context, who auth.Principal, d presence.Device
 	if err := who.MayActAs(id); err != nil {
 		return nil, err
 	}
-	link := &presence.Link{ID: id, Device: d, Since: now()}
+	link := &presence.Link{ID: id, Device: d, Since: now(), Authority: who.Authority}
 	c := &Connection{hub: h, id: id, head: h.heads.acquire(id), link: link, clean: clean}
 	var displaced *presence.Link
 	// The table changes inside the step, under the head's lock: so the order of
@@ -89,6 +89,12 @@ func (h *Hub) Connect(ctx context.Context, who auth.Principal, d presence.Device
 	}
 	if err != nil {
 		// If ctx has ended, the commit may still come; this one comes after it.
+		c.Close()
+		return nil, err
+	}
+	// An authority may have ceased to count before the link was in the table, where
+	// closeUntrusted finds it.
+	if err := h.checkAuthority(who.Authority); err != nil {
 		c.Close()
 		return nil, err
 	}

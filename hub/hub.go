@@ -71,7 +71,8 @@ type Hub struct {
 	secret  [32]byte // seals continuation tokens
 	epoch   uint64   // counts the runs of the hub on this store
 
-	policies map[string]auth.Policy
+	policies    map[string]auth.Policy
+	authorities authorities
 
 	changingRouting sync.Mutex // held around deliveries.replace as well
 	deliveries      *deliveries
@@ -221,6 +222,9 @@ func (h *Hub) openSettings(ctx context.Context) error {
 	})
 
 	if err := h.readPolicies(v); err != nil {
+		return err
+	}
+	if err := h.readAuthorities(v); err != nil {
 		return err
 	}
 	if len(h.policies) == 0 {

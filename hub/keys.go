@@ -16,10 +16,11 @@ import (
 // devices and their modules in the order of queries (deviceId, then moduleId,
 // by bytes). Ids hold no 0x00. The layout is drawn in docs/formats/store.md.
 const (
-	tableHub      = 'h' // 'h' name: settings of the hub itself
-	tableDevices  = 'd'
-	tablePolicies = 'p' // 'p' name: shared access policies
-	tableUploads  = 'u' // 'u' device 0x00 module 0x00 correlation id: uploads in progress
+	tableHub         = 'h' // 'h' name: settings of the hub itself
+	tableDevices     = 'd'
+	tablePolicies    = 'p' // 'p' name: shared access policies
+	tableAuthorities = 'a' // 'a' name: certificate authorities
+	tableUploads     = 'u' // 'u' device 0x00 module 0x00 correlation id: uploads in progress
 	// 'j' belongs to package job, 'e', 'g' and 'l' to package eventlog
 
 	tableBodies   = 'b' // 'b' device 0x00 module 0x00 sequence(8): messages that wait
@@ -81,6 +82,8 @@ func splitIDs(b []byte) (id device.ID, ok bool) {
 }
 
 func keyPolicy(name string) []byte { return append([]byte{tablePolicies}, name...) }
+
+func keyAuthority(name string) []byte { return append([]byte{tableAuthorities}, name...) }
 
 func keyUpload(id device.ID, correlation string) []byte {
 	k := keyPrefix(id)

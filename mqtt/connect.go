@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/hubtwin/hubtwin/auth"
@@ -102,10 +103,8 @@ func (c *conn) connect(ctx context.Context, p packet.Connect) error {
 	if err := c.acceptWill(p); err != nil {
 		return err
 	}
-	if len(p.Password) == 0 {
-		return fault.New(fault.IotHubUnauthorized, "CONNECT has no token")
-	}
-	who, err := c.server.config.Verifier.Device(ctx, id, string(p.Password), time.Now())
+	credentials := auth.Credentials{Token: string(p.Password), Chain: chainOf(c.out.net)}
+	who, err := c.server.config.Verifier.Device(ctx, id, credentials, time.Now())
 	if err != nil {
 		return err
 	}
@@ -114,6 +113,16 @@ func (c *conn) connect(ctx context.Context, p packet.Connect) error {
 	}
 	c.rules = rulesOf(name.version)
 	return c.enter(ctx, who, p, name.modelID)
+}
+
+// chainOf is what the client brought to the TLS handshake, if there was one: below
+// a WebSocket, too.
+func chainOf(c net.Conn) *auth.Chain {
+	t, ok := c.(interface{ ConnectionState() tls.ConnectionState })
+	if !ok {
+		return nil
+	}
+	return auth.NewChain(t.ConnectionState().PeerCertificates)
 }
 
 // acceptWill keeps the will, which must be for the device's own events topic.

@@ -97,7 +97,7 @@ func (c *conn) nextDeadline() (time.Time, error) {
 	}
 	at := last.Add(c.keepAlive)
 	if end := c.expires.Add(c.server.config.ExpiryGrace); end.Before(at) {
-		return end, fault.New(fault.IotHubUnauthorized, "the token expired at %s", c.expires.Format(time.RFC3339))
+		return end, fault.New(fault.IotHubUnauthorized, "the credentials expired at %s", c.expires.Format(time.RFC3339))
 	}
 	return at, fault.New(fault.DeviceConnectionClosedRemotely, "no packet within %s", c.keepAlive)
 }

@@ -415,7 +415,7 @@ func deviceToken(name string) string {
 
 // receive is the same device over HTTPS: what it does with the next message.
 func (s *stage) receive(id device.ID, line string) error {
-	who, err := s.config.Verifier.Device(s.t.Context(), id, deviceToken(id.Device), time.Now())
+	who, err := s.config.Verifier.Device(s.t.Context(), id, auth.Credentials{Token: deviceToken(id.Device)}, time.Now())
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,8 @@
 package presence
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,7 +56,10 @@ type Link struct {
 	ID     device.ID
 	Device Device
 	Since  time.Time
-	active atomic.Int64 // Unix nanoseconds of the last activity
+	// Authority is the thumbprint of the certificate authority by which the device
+	// proved itself; "" if it did so in another way.
+	Authority string
+	active    atomic.Int64 // Unix nanoseconds of the last activity
 	// position of the commit by which the connection began, 0 before it.
 	position  atomic.Uint64
 	displaced atomic.Bool
@@ -124,6 +129,13 @@ func (t *Table) Find(id device.ID) *Link {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return t.links[id]
+}
+
+// Links lists all connections, in no order.
+func (t *Table) Links() []*Link {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return slices.Collect(maps.Values(t.links))
 }
 
 // Len is the number of connections.

@@ -111,6 +111,9 @@ func tlsConfig(cert tls.Certificate, protocols ...string) *tls.Config {
 		Certificates: []tls.Certificate{cert},
 		MinVersion:   tls.VersionTLS12,
 		NextProtos:   protocols,
+		// Whether a device needs a certificate is known only when it has said who it
+		// is, and self-signed ones have no authority: auth verifies them.
+		ClientAuth: tls.RequestClientCert,
 		// Small records at the beginning let browsers render early. Here they
 		// would cut a page of a query into hundreds of system calls.
 		DynamicRecordSizingDisabled: true,

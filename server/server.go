@@ -162,6 +162,7 @@ func (s *Server) Run(ctx context.Context) error {
 		Faults:    s.faults,
 		Ending:    ctx,
 	})), s.log)
+	rest.ConnContext = httpapi.ConnContext
 	rest.RegisterOnShutdown(s.Hub.HangUp)
 	care := newHTTPServer(s.counted(admin{s.Hub.IndexStats, s.Hub.MessageStats, s.queries, s.methods, s.store}.handler()), s.log)
 	care.limit = maxAdminConnections

@@ -158,6 +158,14 @@ func (c *Conn) sendClose(code int) error {
 	return c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""), time.Now().Add(closeWait))
 }
 
+// ConnectionState is that of the TLS connection below; without TLS it is zero.
+func (c *Conn) ConnectionState() tls.ConnectionState {
+	if t, ok := c.ws.NetConn().(*tls.Conn); ok {
+		return t.ConnectionState()
+	}
+	return tls.ConnectionState{}
+}
+
 // LocalAddr is the socket's local address.
 func (c *Conn) LocalAddr() net.Addr { return c.ws.LocalAddr() }
 
