@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // Routing is the configuration of routing of a hub: a JSON object in the form of
@@ -35,6 +36,41 @@ func (c *Client) routing(ctx context.Context, r request) (Routing, error) {
 	}
 	of.Etag = strings.Trim(header.Get("ETag"), `"`)
 	return of, nil
+}
+
+// EndpointHealth is how it goes with a custom endpoint. Counts are since the hub
+// was started; times that never were are zero.
+type EndpointHealth struct {
+	Name          string    `json:"endpointId"`
+	Kind          string    `json:"kind"`         // "webhook" or "file"
+	Health        string    `json:"healthStatus"` // "unknown", "healthy", "unhealthy" or "dead"
+	LastError     string    `json:"lastKnownError"`
+	LastErrorTime time.Time `json:"lastKnownErrorTime"`
+	LastSuccess   time.Time `json:"lastSuccessfulSendAttemptTime"`
+	LastAttempt   time.Time `json:"lastSendAttemptTime"`
+	Backlog       int64     `json:"backlog"`            // events that wait
+	Oldest        time.Time `json:"oldestEnqueuedTime"` // of those that are being offered
+	Delivered     int64     `json:"delivered"`
+	DeadLettered  int64     `json:"deadLettered"`
+	Dropped       int64     `json:"dropped"`
+
+	Document json.RawMessage `json:"-"` // the same as the hub sent it
+}
+
+// EndpointHealth tells how it goes with the custom endpoints.
+func (c *Client) EndpointHealth(ctx context.Context) ([]EndpointHealth, error) {
+	var answer struct{ Value []json.RawMessage }
+	if _, err := c.do(ctx, get("$hubtwin", "routing", "endpoints"), &answer); err != nil {
+		return nil, err
+	}
+	list := make([]EndpointHealth, len(answer.Value))
+	for i, document := range answer.Value {
+		if err := json.Unmarshal(document, &list[i]); err != nil {
+			return nil, err
+		}
+		list[i].Document = document
+	}
+	return list, nil
 }
 
 // RouteQuestion asks where a message would go.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/hubtwin/hubtwin/device"
 	"github.com/hubtwin/hubtwin/fault"
@@ -42,6 +43,49 @@ func routingAnswer(c route.Config, etag string) *answer {
 	a := ok(c.AppendJSON(nil))
 	a.etag = etag
 	return a
+}
+
+// endpointHealth is how it goes with an endpoint: what the cloud tells, with counts
+// of ours. Times that never were are left out.
+type endpointHealth struct {
+	ID            string `json:"endpointId"`
+	Kind          string `json:"kind"`
+	Health        string `json:"healthStatus"`
+	LastError     string `json:"lastKnownError,omitempty"`
+	LastErrorTime string `json:"lastKnownErrorTime,omitempty"`
+	LastSuccess   string `json:"lastSuccessfulSendAttemptTime,omitempty"`
+	LastAttempt   string `json:"lastSendAttemptTime,omitempty"`
+	Backlog       int64  `json:"backlog"`
+	Oldest        string `json:"oldestEnqueuedTime,omitempty"`
+	Delivered     int64  `json:"delivered"`
+	DeadLettered  int64  `json:"deadLettered"`
+	Dropped       int64  `json:"dropped"`
+}
+
+// listEndpoints serves GET /$hubtwin/routing/endpoints, in the form of the cloud's
+// routingEndpointsHealth.
+func (a *api) listEndpoints(c *call) (*answer, error) {
+	found, err := a.Hub.EndpointStatus(c.who)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]endpointHealth, len(found))
+	for i, s := range found {
+		list[i] = endpointHealth{
+			s.Name, s.Kind, string(s.Health), s.LastError, timeOrNone(s.LastErrorTime), timeOrNone(s.LastSuccess), timeOrNone(s.LastAttempt),
+			s.Backlog, timeOrNone(s.Oldest), s.Delivered, s.DeadLettered, s.Dropped,
+		}
+	}
+	return marshal(struct {
+		Value []endpointHealth `json:"value"`
+	}{list})
+}
+
+func timeOrNone(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return device.FormatTime(t)
 }
 
 // routeTest is the body of testRouting: that of the cloud's testallroutes, with a

@@ -82,6 +82,7 @@ var rows = []row{
 	{segments("$hubtwin/certificates/{name}/enable"), methods{http.MethodPost: back((*api).enableCertificate)}},
 	{segments("$hubtwin/certificates/{name}/disable"), methods{http.MethodPost: back((*api).disableCertificate)}},
 	{segments("$hubtwin/routing"), methods{http.MethodGet: back((*api).getRouting), http.MethodPut: back((*api).putRouting)}},
+	{segments("$hubtwin/routing/endpoints"), methods{http.MethodGet: back((*api).listEndpoints)}},
 	{segments("$hubtwin/routing/test"), methods{http.MethodPost: back((*api).testRouting)}},
 	{segments("devices/{id}/modules"), methods{http.MethodGet: back((*api).noModules)}},
 	{segments("devices/{id}/modules/{mid}"), methods{

@@ -19,7 +19,8 @@
 //
 // A shard's lock is held for map access only. A head's lock is held while a
 // state is loaded, while the next state is computed, and while it is submitted.
-// Callbacks of the store take no head's lock: Submit may block inside one.
+// Callbacks of the store take no head's lock: Submit may block inside one. The
+// lock of connectionStates comes after a head's, and that of presence after it.
 //
 // Begin at [Hub], then twins.go.
 package hub

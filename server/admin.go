@@ -40,6 +40,7 @@ type admin struct {
 	messages func() hub.MessageStats
 	queries  *queryMetrics
 	methods  *methodMetrics
+	routing  func() routingStats
 	store    store.Store
 }
 
@@ -47,7 +48,7 @@ func (a admin) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /readyz", a.serveReadiness)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(a.index, a.messages, a.queries, a.methods), promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(a), promhttp.HandlerOpts{}))
 	return localOnly(mux)
 }
 

@@ -53,10 +53,21 @@ func someMessages() hub.MessageStats {
 	return hub.MessageStats{Sent: 10, Completed: 1, Abandoned: 2, Rejected: 3, Expired: 4, DeliveryCountExceeded: 5, Purged: 6, FeedbackDropped: 7}
 }
 
+func someRouting() routingStats {
+	return routingStats{
+		hub.EgressStats{Success: 1, Fallback: 2, Orphaned: 3, Invalid: 4, Dropped: 5},
+		[]hub.EndpointStatus{
+			{Name: "alerts", Health: hub.HealthHealthy, Backlog: 6, Delivered: 7, DeadLettered: 8, Dropped: 9},
+			{Name: "archive", Health: hub.HealthDead, Backlog: 10},
+			{Name: "new", Health: hub.HealthUnknown},
+		},
+	}
+}
+
 // ask sends a request to the admin handler of a hub with these stats.
 func ask(stats index.Stats, st store.Store, method, target string) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
-	a := admin{func() index.Stats { return stats }, someMessages, someQueries(), someMethods(), st}
+	a := admin{func() index.Stats { return stats }, someMessages, someQueries(), someMethods(), someRouting, st}
 	a.handler().ServeHTTP(w, httptest.NewRequest(method, target, nil))
 	return w
 }

@@ -11,16 +11,17 @@ import (
 )
 
 // newRegistry makes the metrics of one hub: those of its query index and of its
-// queries, of the process and of the Go runtime. It is no global registry, so
+// queries, messages, methods and routes, of the process and of the Go runtime. It is no global registry, so
 // that hubs in one process, as tests have them, stay apart.
-func newRegistry(stats func() index.Stats, messages func() hub.MessageStats, queries *queryMetrics, methods *methodMetrics) *prometheus.Registry {
+func newRegistry(a admin) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(
-		indexCollector{stats},
-		messageCollector{messages},
-		queries.total,
-		queries.seconds,
-		methods.success, methods.failure, methods.requestSize, methods.responseSize, methods.seconds,
+		indexCollector{a.index},
+		messageCollector{a.messages},
+		routingCollector{a.routing},
+		a.queries.total,
+		a.queries.seconds,
+		a.methods.success, a.methods.failure, a.methods.requestSize, a.methods.responseSize, a.methods.seconds,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -172,5 +173,63 @@ func (m messageCollector) Collect(all chan<- prometheus.Metric) {
 	s := m.stats()
 	for _, c := range messageCounters {
 		all <- prometheus.MustNewConstMetric(c.desc, prometheus.CounterValue, float64(c.value(s)))
+	}
+}
+
+// routingStats is what became of messages of devices, and how it goes with the
+// custom endpoints.
+type routingStats struct {
+	egress    hub.EgressStats
+	endpoints []hub.EndpointStatus
+}
+
+// routingCollector reads routingStats. Names are those of Azure Monitor, as far as
+// it has them.
+type routingCollector struct{ stats func() routingStats }
+
+var egressCounters = []struct {
+	desc  *prometheus.Desc
+	value func(hub.EgressStats) int64
+}{
+	{counter("d2c_telemetry_egress_success_total", "Messages of devices that went to an endpoint because of a route."), func(s hub.EgressStats) int64 { return s.Success }},
+	{counter("d2c_telemetry_egress_fallback_total", "Messages of devices that went where the fallback route leads."), func(s hub.EgressStats) int64 { return s.Fallback }},
+	{counter("d2c_telemetry_egress_orphaned_total", "Messages of devices that no route wanted."), func(s hub.EgressStats) int64 { return s.Orphaned }},
+	{counter("d2c_telemetry_egress_invalid_total", "Events that were too large with their enrichments, for each endpoint."), func(s hub.EgressStats) int64 { return s.Invalid }},
+	{counter("d2c_telemetry_egress_dropped_total", "Events that were dropped before they got to an endpoint's stream, for each endpoint."), func(s hub.EgressStats) int64 { return s.Dropped }},
+}
+
+var (
+	routingDeliveries = prometheus.NewDesc("hubtwin_routing_deliveries_total",
+		"Events for custom endpoints by what became of them.", []string{"endpoint", "result"}, nil)
+	routingBacklog = gauge("routing_backlog", "Events that wait for a custom endpoint.", "endpoint")
+	routingHealthy = gauge("routing_endpoint_healthy", "1 if a custom endpoint took what it was offered last, or was offered nothing yet.", "endpoint")
+)
+
+// Describe is part of [prometheus.Collector].
+func (routingCollector) Describe(all chan<- *prometheus.Desc) {
+	for _, c := range egressCounters {
+		all <- c.desc
+	}
+	for _, d := range []*prometheus.Desc{routingDeliveries, routingBacklog, routingHealthy} {
+		all <- d
+	}
+}
+
+// Collect is part of [prometheus.Collector].
+func (c routingCollector) Collect(all chan<- prometheus.Metric) {
+	s := c.stats()
+	for _, c := range egressCounters {
+		all <- prometheus.MustNewConstMetric(c.desc, prometheus.CounterValue, float64(c.value(s.egress)))
+	}
+	for _, e := range s.endpoints {
+		for result, n := range map[string]int64{"success": e.Delivered, "deadLettered": e.DeadLettered, "dropped": e.Dropped} {
+			all <- prometheus.MustNewConstMetric(routingDeliveries, prometheus.CounterValue, float64(n), e.Name, result)
+		}
+		all <- prometheus.MustNewConstMetric(routingBacklog, prometheus.GaugeValue, float64(e.Backlog), e.Name)
+		healthy := 0.0
+		if e.Health == hub.HealthHealthy || e.Health == hub.HealthUnknown {
+			healthy = 1
+		}
+		all <- prometheus.MustNewConstMetric(routingHealthy, prometheus.GaugeValue, healthy, e.Name)
 	}
 }

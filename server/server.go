@@ -164,7 +164,7 @@ func (s *Server) Run(ctx context.Context) error {
 	})), s.log)
 	rest.ConnContext = httpapi.ConnContext
 	rest.RegisterOnShutdown(s.Hub.HangUp)
-	care := newHTTPServer(s.counted(admin{s.Hub.IndexStats, s.Hub.MessageStats, s.queries, s.methods, s.store}.handler()), s.log)
+	care := newHTTPServer(s.counted(admin{s.Hub.IndexStats, s.Hub.MessageStats, s.queries, s.methods, s.routingStats, s.store}.handler()), s.log)
 	care.limit = maxAdminConnections
 
 	var running sync.WaitGroup
@@ -197,6 +197,10 @@ func (s *Server) Run(ctx context.Context) error {
 	s.drain(rest, care)
 	running.Wait()
 	return failure
+}
+
+func (s *Server) routingStats() routingStats {
+	return routingStats{s.Hub.EgressStats(), s.Hub.EndpointStats()}
 }
 
 // drain ends the HTTP servers and returns when no request and no WebSocket is

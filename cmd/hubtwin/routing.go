@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/hubtwin/hubtwin/client"
@@ -13,6 +14,8 @@ type routingCommands struct {
 	Show routingShow `cmd:"" help:"Print routes, endpoints and enrichments."`
 	Set  routingSet  `cmd:"" help:"Put other ones in their place."`
 	Test routingTest `cmd:"" help:"Say where a message would go."`
+
+	Status routingStatus `cmd:"" help:"Say how it goes with webhooks and files."`
 }
 
 type routingShow struct {
@@ -85,6 +88,59 @@ func (cmd routingSet) Run(ctx context.Context, c console) error {
 		return explained(err)
 	}
 	return cmd.printDocument(c, r.Document)
+}
+
+type routingStatus struct {
+	connection
+	output
+}
+
+func (routingStatus) Help() string {
+	return `An endpoint is healthy if it took what it was offered last, unhealthy if it did not and is offered it again, dead if events have waited for too long and become dead letters, and unknown if there was nothing for it yet. Counts are since the hub was started.
+
+Examples:
+  hubtwin routing status
+  hubtwin routing status -o json | jq 'select(.healthStatus != "healthy")'
+
+` + exits
+}
+
+// Run prints the endpoints.
+func (cmd routingStatus) Run(ctx context.Context, c console) error {
+	hub, err := cmd.open()
+	if err != nil {
+		return err
+	}
+	defer hub.Close()
+	list, err := hub.EndpointHealth(ctx)
+	if err != nil {
+		return explained(err)
+	}
+	t := table{w: c.out, headers: []string{"ENDPOINT", "KIND", "HEALTH", "WAITING", "DELIVERED", "DEAD LETTERS", "DROPPED", "LAST ERROR"}}
+	var rows [][]string
+	for _, e := range list {
+		if cmd.json() {
+			if err := printLine(c.out, e.Document); err != nil {
+				return err
+			}
+			continue
+		}
+		rows = append(rows, []string{
+			e.Name, e.Kind, e.Health, fmt.Sprint(e.Backlog), fmt.Sprint(e.Delivered), fmt.Sprint(e.DeadLettered), fmt.Sprint(e.Dropped), oneLine(e.LastError),
+		})
+	}
+	if cmd.json() {
+		return nil
+	}
+	return t.print(rows)
+}
+
+// oneLine is a text of others for a table.
+func oneLine(s string) string {
+	if printable(s) {
+		return s
+	}
+	return strconv.Quote(s)
 }
 
 type routingTest struct {
