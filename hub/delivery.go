@@ -60,8 +60,11 @@ type delivery struct {
 	// endpoint and dead are its goroutine's.
 	endpoint route.Endpoint
 	dead     *route.DeadLetters
-	// failing says that the last attempt has failed.
-	failing bool
+	// next is the pause before the next attempt; 0 if the last one did not fail.
+	next time.Duration
+	// alone is how many events are offered one by one, because they were refused
+	// together.
+	alone int
 
 	status *deliveryStatus
 }
@@ -226,7 +229,7 @@ func (r *delivery) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		if err := r.deliver(ctx); ctx.Err() == nil {
 			r.log.Error("read what waits for the endpoint", slog.Any("error", err))
-			r.pause(ctx, lastPause)
+			pause(ctx, lastPause)
 		}
 	}
 	if r.dead != nil {
@@ -260,30 +263,20 @@ func (r *delivery) deliver(ctx context.Context) error {
 		for _, g := range gaps {
 			r.drop(int(g.To-g.From), "they are too many, or too old, for what may wait for an endpoint")
 		}
-		for len(records) > 0 {
-			n := offerOf(records)
-			if err := r.offerRecords(ctx, records[:n]); err != nil {
+		for events := r.decode(records); len(events) > 0; {
+			n, err := r.offer(ctx, events[:r.offerSize(events)])
+			if err != nil {
 				return err
 			}
-			records = records[n:]
+			if err := r.keep(ctx, events[n-1].Sequence+1); err != nil {
+				return err
+			}
+			events = events[n:]
 		}
 	}
 }
 
-// offerOf is how many records make one offer.
-func offerOf(records []eventlog.Record) int {
-	size := 0
-	for n := range records {
-		if size += len(records[n].Body); n == maxOffer || n > 0 && size > maxOfferBytes {
-			return n
-		}
-	}
-	return len(records)
-}
-
-// offerRecords returns when it is settled what becomes of the records, and the
-// position after them is kept.
-func (r *delivery) offerRecords(ctx context.Context, records []eventlog.Record) error {
+func (r *delivery) decode(records []eventlog.Record) []message.Stored {
 	events := make([]message.Stored, 0, len(records))
 	for _, record := range records {
 		e := message.Stored{Partition: record.Partition, Sequence: record.Sequence, Offset: record.Offset}
@@ -294,10 +287,26 @@ func (r *delivery) offerRecords(ctx context.Context, records []eventlog.Record) 
 		e.Enqueued = record.Time
 		events = append(events, e)
 	}
-	if err := r.offer(ctx, events); err != nil {
-		return err
+	return events
+}
+
+// offerSize is how many events make one offer.
+func (r *delivery) offerSize(events []message.Stored) int {
+	if r.alone > 0 {
+		r.alone--
+		return 1
 	}
-	next := records[len(records)-1].Sequence + 1
+	size := 0
+	for n := range events {
+		if size += len(events[n].Body); n == maxOffer || n > 0 && size > maxOfferBytes {
+			return n
+		}
+	}
+	return len(events)
+}
+
+// keep notes that all events before next are settled.
+func (r *delivery) keep(ctx context.Context, next uint64) error {
 	if err := r.of.events.Keep(ctx, r.settings.Name, deliverer, eventlog.Position{next}); err != nil {
 		return fmt.Errorf("keep the position: %w", err)
 	}
@@ -305,43 +314,34 @@ func (r *delivery) offerRecords(ctx context.Context, records []eventlog.Record) 
 	return r.of.events.Release(ctx, r.settings.Name, next)
 }
 
-// offer offers events until the endpoint has taken them, or they are dead letters.
-// The error is ctx's.
-func (r *delivery) offer(ctx context.Context, events []message.Stored) error {
+// offer offers events until some are settled, the first n of them: the endpoint
+// has taken them, or they are dead letters. The error is ctx's.
+func (r *delivery) offer(ctx context.Context, events []message.Stored) (n int, err error) {
 	reason := r.status.lastError()
-	for pause := firstPause; len(events) > 0; pause = min(2*pause, lastPause) {
+	for {
 		// An endpoint gets at least one attempt, also after the hub was off for long.
-		if n := r.expired(events); r.failing && n > 0 && r.bury(events[:n], reason) {
-			events = events[n:]
-			continue
+		if n := r.expired(events); r.next > 0 && n > 0 && r.bury(events[:n], reason) {
+			return n, nil
 		}
 		err := r.attempt(ctx, events)
+		refused := errors.Is(err, route.ErrRefused)
 		switch {
 		case err == nil:
-			return nil
+			return len(events), nil
 		case ctx.Err() != nil:
-			return ctx.Err()
-		case errors.Is(err, route.ErrRefused) && len(events) > 1:
-			return r.offerEach(ctx, events)
-		case errors.Is(err, route.ErrRefused) && r.bury(events, err.Error()):
-			return nil
+			return 0, ctx.Err()
+		case refused && len(events) > 1:
+			// All but the first one, which is offered by itself right now.
+			r.alone, events = len(events)-1, events[:1]
+			continue
+		case refused && r.bury(events, err.Error()):
+			return 1, nil
 		}
 		reason = err.Error()
-		if err := r.pause(ctx, pause); err != nil {
-			return err
+		if err := pause(ctx, max(r.next, firstPause)); err != nil {
+			return 0, err
 		}
 	}
-	return nil
-}
-
-// offerEach finds out which of some events were refused.
-func (r *delivery) offerEach(ctx context.Context, events []message.Stored) error {
-	for i := range events {
-		if err := r.offer(ctx, events[i:i+1]); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // expired is how many events, from the first one on, were offered for long enough.
@@ -365,13 +365,15 @@ func (r *delivery) attempt(ctx context.Context, events []message.Stored) error {
 	}
 	// Who refuses events is there, and may take others.
 	failing := err != nil && !errors.Is(err, route.ErrRefused)
-	if failing != r.failing {
-		r.failing = failing
-		if failing {
-			r.log.Warn("the endpoint takes no events; the hub goes on trying", slog.Any("error", err))
-		} else {
-			r.log.Info("the endpoint takes events again")
-		}
+	switch {
+	case failing && r.next == 0:
+		r.next = firstPause
+		r.log.Warn("the endpoint takes no events; the hub goes on trying", slog.Any("error", err))
+	case failing:
+		r.next = min(2*r.next, lastPause)
+	case r.next > 0:
+		r.next = 0
+		r.log.Info("the endpoint takes events again")
 	}
 	r.status.set(func(s *deliveryStatus) {
 		switch {
@@ -391,7 +393,7 @@ func (r *delivery) attempt(ctx context.Context, events []message.Stored) error {
 
 // bury makes dead letters of events, and tells whether that is settled.
 func (r *delivery) bury(events []message.Stored, reason string) bool {
-	if r.failing {
+	if r.next > 0 {
 		r.status.set(func(s *deliveryStatus) { s.Health = HealthDead })
 	}
 	var err error
@@ -422,7 +424,7 @@ func (r *delivery) drop(n int, reason string) {
 }
 
 // pause waits for half of a time to all of it.
-func (r *delivery) pause(ctx context.Context, d time.Duration) error {
+func pause(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d/2 + rand.N(d/2))
 	defer t.Stop()
 	select {

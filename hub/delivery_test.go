@@ -256,15 +256,12 @@ func lettersIn(t testing.TB, dir string) (list []deadLetter) {
 }
 
 // TestRefusedEvents: one event that a webhook refuses does not stop the others,
-// and is a dead letter at once.
+// and is a dead letter at once. Those that were refused with it come one by one.
 func TestRefusedEvents(t *testing.T) {
 	dead := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		k := &hook{answer: func(call int, bodies []string) int {
-			switch {
-			case call == 1:
-				return http.StatusServiceUnavailable // so that all the others come together
-			case slices.Contains(bodies, "3"):
+		k := &hook{answer: func(_ int, bodies []string) int {
+			if slices.Contains(bodies, "39") {
 				return http.StatusBadRequest
 			}
 			return http.StatusOK
@@ -272,19 +269,55 @@ func TestRefusedEvents(t *testing.T) {
 		h := open(t, nil, func(c *hub.Config) { c.Outside.Transport, c.Outside.DeadLetters = k, dead })
 		i := register(t, h, "d1")
 		setRouting(t, h, hookRouting("https://example.com/"))
-		sendNumbers(t, h, i, 1, 5)
+		sendTogether(t, h, i, 1, 40)
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if got := k.taken(); !slices.Equal(got, []string{"1", "2", "4", "5"}) {
-			t.Errorf("it took %q", got)
+		if got := k.taken(); !slices.Equal(got, append(numbers(1, 38), "40")) || k.calls != 41 {
+			t.Errorf("it took %q, in %d calls", got, k.calls)
 		}
 		if s := status(t, h); s.Health != hub.HealthHealthy || s.DeadLettered != 1 || s.Backlog != 0 {
 			t.Errorf("%+v", s)
 		}
+		sendTogether(t, h, i, 41, 10)
+		synctest.Wait()
+		if k.calls != 42 {
+			t.Errorf("%d calls: later ones do not come together", k.calls)
+		}
 	})
-	if list := lettersIn(t, dead); len(list) != 1 || string(list[0].Event.Body) != "3" || !strings.Contains(list[0].Reason, "status 400") {
+	if list := lettersIn(t, dead); len(list) != 1 || string(list[0].Event.Body) != "39" || !strings.Contains(list[0].Reason, "status 400") {
 		t.Errorf("dead letters %+v", list)
 	}
+}
+
+// TestOffersAreBounded: no call is too large, unless one event alone is.
+func TestOffersAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls []string
+		k := &hook{answer: func(_ int, bodies []string) int {
+			size := 0
+			for _, b := range bodies {
+				size += len(b)
+			}
+			calls = append(calls, fmt.Sprintf("%d of %dK", len(bodies), size>>10))
+			return http.StatusOK
+		}}
+		h := open(t, nil, func(c *hub.Config) { c.Outside.Transport = k })
+		i := register(t, h, "d1")
+		setRouting(t, h, hookRouting("https://example.com/"))
+		sendTogether(t, h, i, 1, 250)
+		synctest.Wait()
+		large := numbered(0, 5)
+		for n := range large {
+			large[n].Body = []byte(`"` + strings.Repeat("x", 100<<10) + `"`)
+		}
+		if err := h.SendEvents(t.Context(), principal(i), i.ID, large); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if got, want := strings.Join(calls, ", "), "100 of 0K, 100 of 0K, 50 of 0K, 2 of 200K, 2 of 200K, 1 of 100K"; got != want {
+			t.Errorf("calls with %s, want %s", got, want)
+		}
+	})
 }
 
 // TestHangingWebhook: it holds up neither devices, nor other endpoints, nor the
