@@ -61,7 +61,7 @@ func TestEnd(t *testing.T) {
 		if list := table.List(); len(list) != 1 || list[0].Hits != 1 || time.Until(list[0].Until) != 1 {
 			t.Errorf("listed are %+v", list)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if table.Meet(Report, pump7, "").Effect != "" || len(table.List()) != 0 {
 			t.Error("it is still in force")
 		}
