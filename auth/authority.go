@@ -29,7 +29,7 @@ type Authority struct {
 	Verified bool
 	Enabled  bool
 	// VerificationCode is the common name that a certificate must have which
-	// proves possession of the key; "" unless somebody has asked for a code.
+	// proves possession of the key; "" once it is verified.
 	VerificationCode string
 	Created          time.Time
 	Updated          time.Time
@@ -81,7 +81,7 @@ func (a *Authority) Prove(proof []byte, now time.Time) error {
 	case err != nil:
 		return err
 	case a.VerificationCode == "":
-		return fault.New(fault.ArgumentInvalid, "certificate %q has no verification code; ask for one first", a.Name)
+		return fault.New(fault.ArgumentInvalid, "certificate %q is verified already", a.Name)
 	case c.Subject.CommonName != a.VerificationCode:
 		return fault.New(fault.ArgumentInvalid, "the common name of the proof is %.100q, not the verification code", c.Subject.CommonName)
 	case now.Before(c.NotBefore) || now.After(c.NotAfter):

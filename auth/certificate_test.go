@@ -307,7 +307,7 @@ func TestProve(t *testing.T) {
 		"PEM":               {root.Sign(t, code).PEM(), code, ""},
 		"DER":               {root.Sign(t, code).Raw, code, ""},
 		"another code":      {root.Sign(t, NewVerificationCode()).PEM(), code, "not the verification code"},
-		"no code":           {root.Sign(t, "").PEM(), "", "ask for one first"},
+		"verified":          {root.Sign(t, "").PEM(), "", "verified already"},
 		"another authority": {stranger.Sign(t, code).PEM(), code, "not signed with the key"},
 		"self-signed":       {certs.SelfSigned(t, code).PEM(), code, "not signed with the key"},
 		"expired":           {root.Sign(t, code, past).PEM(), code, "counts only"},

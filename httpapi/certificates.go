@@ -103,11 +103,6 @@ func (a *api) addCertificate(c *call) (*answer, error) {
 	return certificateAnswer(a.Hub.AddAuthority(c.Context(), c.who, c.certificateName(), text, b.Properties.IsVerified))
 }
 
-// makeVerificationCode serves POST /$hubtwin/certificates/{name}/generateVerificationCode.
-func (a *api) makeVerificationCode(c *call) (*answer, error) {
-	return certificateAnswer(a.Hub.MakeVerificationCode(c.Context(), c.who, c.certificateName()))
-}
-
 // verifyCertificate serves POST /$hubtwin/certificates/{name}/verify, whose body is
 // {"certificate":…}.
 func (a *api) verifyCertificate(c *call) (*answer, error) {

@@ -77,7 +77,6 @@ var rows = []row{
 	{segments("$hubtwin/certificates/{name}"), methods{
 		http.MethodGet: back((*api).getCertificate), http.MethodPut: back((*api).addCertificate), http.MethodDelete: back((*api).deleteCertificate),
 	}},
-	{segments("$hubtwin/certificates/{name}/generateVerificationCode"), methods{http.MethodPost: back((*api).makeVerificationCode)}},
 	{segments("$hubtwin/certificates/{name}/verify"), methods{http.MethodPost: back((*api).verifyCertificate)}},
 	{segments("$hubtwin/certificates/{name}/enable"), methods{http.MethodPost: back((*api).enableCertificate)}},
 	{segments("$hubtwin/certificates/{name}/disable"), methods{http.MethodPost: back((*api).disableCertificate)}},

@@ -93,8 +93,8 @@ func noAuthority(name string) error {
 var authorityName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 // AddAuthority registers the certificate in text, PEM or DER, under a new name. With
-// trusted, the caller vouches for it, and it counts at once; otherwise it does from
-// VerifyAuthority on. Faults are ArgumentInvalid, PreconditionFailed if the name is
+// trusted, the caller vouches for it, and it counts at once; otherwise it has a
+// verification code, and counts from VerifyAuthority on. Faults are ArgumentInvalid, PreconditionFailed if the name is
 // taken, and IotHubQuotaExceeded if there are [auth.MaxAuthorities].
 func (h *Hub) AddAuthority(ctx context.Context, who auth.Principal, name string, text []byte, trusted bool) (auth.Authority, error) {
 	if err := who.May(auth.RegistryWrite); err != nil {
@@ -120,16 +120,11 @@ func (h *Hub) AddAuthority(ctx context.Context, who auth.Principal, name string,
 				return nil, fault.New(fault.ArgumentInvalid, "the certificate is registered already, as %q", other.Name)
 			}
 		}
-		return &auth.Authority{Name: name, Certificate: certificate.Raw, Verified: trusted, Enabled: true, Created: at, Updated: at}, nil
-	})
-}
-
-// MakeVerificationCode gives a certificate a fresh code, in the place of the one
-// before. The fault is GenericNotFound.
-func (h *Hub) MakeVerificationCode(ctx context.Context, who auth.Principal, name string) (auth.Authority, error) {
-	return h.editAuthority(ctx, who, name, func(a *auth.Authority) error {
-		a.VerificationCode = auth.NewVerificationCode()
-		return nil
+		a := &auth.Authority{Name: name, Certificate: certificate.Raw, Verified: trusted, Enabled: true, Created: at, Updated: at}
+		if !trusted {
+			a.VerificationCode = auth.NewVerificationCode()
+		}
+		return a, nil
 	})
 }
 

@@ -49,7 +49,8 @@ func TestBanner(t *testing.T) {
 		"usual": func(*place) {},
 		"env": func(p *place) {
 			p.env = "/home/ada/my hub.env"
-			p.devices = append(p.devices, sample{"pump-7", deviceString("localhost", "pump-7", "cHVtcC03")})
+			p.devices = append(p.devices, sample{"pump-7", deviceString("localhost", "pump-7", "cHVtcC03")},
+				sample{"pump-8", deviceString("localhost", "pump-8", "")})
 		},
 		"forbidden": func(p *place) {
 			p.https = server.Endpoint{Port: 8443, Addresses: []string{"127.0.0.1:8443"}, Missed: missed(443, syscall.EACCES)}

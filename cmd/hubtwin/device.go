@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"strings"
 
@@ -16,7 +19,7 @@ type deviceCommands struct {
 	List             deviceList             `cmd:"" help:"List devices by id."`
 	Show             deviceShow             `cmd:"" help:"Print the identity of a device, keys included."`
 	Create           deviceCreate           `cmd:"" help:"Register a device."`
-	Update           deviceUpdate           `cmd:"" help:"Enable or disable a device, or change its keys."`
+	Update           deviceUpdate           `cmd:"" help:"Enable or disable a device, or change how it proves itself."`
 	Delete           deviceDelete           `cmd:"" help:"Remove a device and its twin."`
 	SendEvent        deviceSendEvent        `cmd:"" help:"Send a message in the name of a device, to see where it goes."`
 	ConnectionString deviceConnectionString `cmd:"" help:"Print what a device needs to connect."`
@@ -122,37 +125,96 @@ func (cmd deviceShow) Run(ctx context.Context, c console) error {
 	return printDevice(c, cmd.output, d)
 }
 
-// keys are the flags for a device's keys.
-type keys struct {
-	PrimaryKey   string `placeholder:"BASE64" help:"The first key."`
-	SecondaryKey string `placeholder:"BASE64" help:"The second key."`
+// credentials are the flags for how a device proves itself. There are three kinds,
+// of which a device has one.
+type credentials struct {
+	PrimaryKey           string `placeholder:"BASE64" help:"The first key."`
+	SecondaryKey         string `placeholder:"BASE64" help:"The second key."`
+	PrimaryThumbprint    string `placeholder:"HEX|@FILE" help:"SHA-1 or SHA-256 of its certificate, with or without colons; @FILE is the SHA-256 of the first certificate in a PEM file."`
+	SecondaryThumbprint  string `placeholder:"HEX|@FILE" help:"That of a second certificate, which counts as well."`
+	CertificateAuthority bool   `help:"It has a certificate of one of the hub's authorities, made out to its id."`
 }
 
-// change writes the keys that were given into d.
-func (k keys) change(d *client.Device) {
-	if k.PrimaryKey != "" {
-		d.Authentication.SymmetricKey.PrimaryKey = k.PrimaryKey
+// change writes the credentials that were given into d. Those of another kind go.
+func (f credentials) change(c console, d *client.Device) error {
+	keys := f.PrimaryKey != "" || f.SecondaryKey != ""
+	thumbprints := f.PrimaryThumbprint != "" || f.SecondaryThumbprint != ""
+	a := &d.Authentication
+	switch {
+	case keys && thumbprints, (keys || thumbprints) && f.CertificateAuthority:
+		return usagef("give keys, thumbprints or --certificate-authority: a device proves itself in one way")
+	case keys:
+		become(a, "sas")
+		replace(&a.SymmetricKey.PrimaryKey, f.PrimaryKey)
+		replace(&a.SymmetricKey.SecondaryKey, f.SecondaryKey)
+	case f.CertificateAuthority:
+		become(a, "certificateAuthority")
+	case thumbprints:
+		become(a, "selfSigned")
+		for _, slot := range []struct {
+			at   *string
+			flag string
+		}{{&a.X509Thumbprint.PrimaryThumbprint, f.PrimaryThumbprint}, {&a.X509Thumbprint.SecondaryThumbprint, f.SecondaryThumbprint}} {
+			text, err := thumbprint(c, slot.flag)
+			if err != nil {
+				return err
+			}
+			replace(slot.at, text)
+		}
 	}
-	if k.SecondaryKey != "" {
-		d.Authentication.SymmetricKey.SecondaryKey = k.SecondaryKey
+	return nil
+}
+
+// become makes a of another type, without what it had; of its own it stays as it is.
+func become(a *client.Authentication, kind string) {
+	if a.Type != kind {
+		*a = client.Authentication{Type: kind}
 	}
+}
+
+// replace puts text in the place of what is there, if there is one.
+func replace(at *string, text string) {
+	if text != "" {
+		*at = text
+	}
+}
+
+// thumbprint is a flag's as the hub takes it: of a file, or as openssl prints it.
+func thumbprint(c console, flag string) (string, error) {
+	file, ok := strings.CutPrefix(flag, "@")
+	if !ok {
+		return strings.ReplaceAll(flag, ":", ""), nil
+	}
+	text, err := readFile(c.in, file)
+	if err != nil {
+		return "", err
+	}
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type == "CERTIFICATE" {
+			sum := sha256.Sum256(block.Bytes)
+			return hex.EncodeToString(sum[:]), nil
+		}
+	}
+	return "", usagef("%s has no certificate in PEM form", file)
 }
 
 type deviceCreate struct {
 	connection
 	output
-	keys
+	credentials
 	Device   string `arg:"" help:"Id of the device: 1 to 128 letters, digits and -.+%_#*?!(),:=@$'."`
 	Disabled bool   `help:"Do not let it connect yet."`
 	Edge     bool   `help:"It is an edge device, which others can connect through."`
 }
 
 func (deviceCreate) Help() string {
-	return `The hub makes two keys, unless both are given.
+	return `The hub makes two keys, unless both are given, or the device has a certificate.
 
 Examples:
   hubtwin device create pump-7
   hubtwin device connection-string pump-7
+  hubtwin device create pump-8 --primary-thumbprint @pump-8.pem
+  hubtwin device create pump-9 --certificate-authority
 
 ` + exits
 }
@@ -171,7 +233,9 @@ func (cmd deviceCreate) Run(ctx context.Context, c console) error {
 	if cmd.Disabled {
 		d.Status = "disabled"
 	}
-	cmd.keys.change(&d)
+	if err := cmd.credentials.change(c, &d); err != nil {
+		return err
+	}
 	d, err = hub.CreateDevice(ctx, d)
 	if err != nil {
 		return explained(err)
@@ -182,18 +246,19 @@ func (cmd deviceCreate) Run(ctx context.Context, c console) error {
 type deviceUpdate struct {
 	connection
 	output
-	keys
+	credentials
 	Device       string  `arg:"" help:"Id of the device."`
 	Status       string  `enum:",enabled,disabled" default:"" placeholder:"enabled|disabled" help:"Whether it may connect. Disabling closes its connection."`
 	StatusReason *string `placeholder:"TEXT" help:"Why, for people."`
 }
 
 func (deviceUpdate) Help() string {
-	return `What is not mentioned stays as it is.
+	return `What is not mentioned stays as it is. Other credentials end the device's connection.
 
 Examples:
   hubtwin device update pump-7 --status disabled --status-reason "in repair"
   hubtwin device update pump-7 --primary-key "$(head -c 32 /dev/urandom | base64)"
+  hubtwin device update pump-8 --secondary-thumbprint @pump-8-new.pem
 
 ` + exits
 }
@@ -201,8 +266,8 @@ Examples:
 // Run reads, changes and writes the identity, unless someone else wrote it in
 // between.
 func (cmd deviceUpdate) Run(ctx context.Context, c console) error {
-	if cmd.keys == (keys{}) && cmd.Status == "" && cmd.StatusReason == nil {
-		return usagef("nothing to change: give --status, --status-reason, --primary-key or --secondary-key")
+	if cmd.credentials == (credentials{}) && cmd.Status == "" && cmd.StatusReason == nil {
+		return usagef("nothing to change: give --status, --status-reason, keys, thumbprints or --certificate-authority")
 	}
 	hub, err := cmd.open()
 	if err != nil {
@@ -213,7 +278,9 @@ func (cmd deviceUpdate) Run(ctx context.Context, c console) error {
 	if err != nil {
 		return explained(err)
 	}
-	cmd.keys.change(&d)
+	if err := cmd.credentials.change(c, &d); err != nil {
+		return err
+	}
 	if cmd.Status != "" {
 		d.Status = cmd.Status
 	}
@@ -253,7 +320,9 @@ type deviceConnectionString struct {
 }
 
 func (deviceConnectionString) Help() string {
-	return `Examples:
+	return `For a device with a certificate the string says x509=true; the SDK wants certificate and key besides.
+
+Examples:
   export IOTHUB_DEVICE_CONNECTION_STRING="$(hubtwin device connection-string pump-7)"
 
 ` + exits
@@ -270,13 +339,6 @@ func (cmd deviceConnectionString) Run(ctx context.Context, c console) error {
 	if err != nil {
 		return explained(err)
 	}
-	key := d.Authentication.SymmetricKey.PrimaryKey
-	if cmd.Key == "secondary" {
-		key = d.Authentication.SymmetricKey.SecondaryKey
-	}
-	if key == "" {
-		return fmt.Errorf("device %q has no keys: it proves itself by certificate (%s)", d.ID, d.Authentication.Type)
-	}
 	host := cmd.Host
 	if host == "" {
 		s, err := client.ParseConnectionString(cmd.ConnectionString)
@@ -284,6 +346,10 @@ func (cmd deviceConnectionString) Run(ctx context.Context, c console) error {
 			return usageError{err}
 		}
 		host = withoutPort(s.HostName)
+	}
+	key := d.Authentication.SymmetricKey.PrimaryKey
+	if cmd.Key == "secondary" {
+		key = d.Authentication.SymmetricKey.SecondaryKey
 	}
 	fmt.Fprintln(c.out, deviceString(host, d.ID, key))
 	return nil

@@ -1,17 +1,18 @@
 // Command hubtwin is the hub, and the tool to work with one.
 //
-//	hubtwin dev      a hub for development on this machine
-//	hubtwin device   list, create, change and delete devices
-//	hubtwin twin     show and change twins
-//	hubtwin query    ask about all twins at once
-//	hubtwin monitor  watch what devices send
-//	hubtwin routing  show and change where events go
-//	hubtwin import   register a fleet from a file
-//	hubtwin export   write the whole registry to a file
-//	hubtwin simulate be a fleet of devices
-//	hubtwin method   call methods of devices
-//	hubtwin message  send messages to devices
-//	hubtwin fault    make a hub fail on purpose
+//	hubtwin dev         a hub for development on this machine
+//	hubtwin device      list, create, change and delete devices
+//	hubtwin certificate say whose certificates let devices in
+//	hubtwin twin        show and change twins
+//	hubtwin query       ask about all twins at once
+//	hubtwin monitor     watch what devices send
+//	hubtwin routing     show and change where events go
+//	hubtwin import      register a fleet from a file
+//	hubtwin export      write the whole registry to a file
+//	hubtwin simulate    be a fleet of devices
+//	hubtwin method      call methods of devices
+//	hubtwin message     send messages to devices
+//	hubtwin fault       make a hub fail on purpose
 //
 // Each command is a struct whose fields are its flags and whose Run does the
 // work; dev.go has the hub, the others speak to a hub through package client.
@@ -39,19 +40,20 @@ import (
 )
 
 type commands struct {
-	Dev      devCommand      `cmd:"" help:"Run a hub for development on this machine."`
-	Device   deviceCommands  `cmd:"" help:"List, create, change and delete devices."`
-	Twin     twinCommands    `cmd:"" help:"Show and change the twin of a device."`
-	Query    queryCommand    `cmd:"" help:"Ask about all twins at once, in the hub's SQL."`
-	Monitor  monitorCommand  `cmd:"" help:"Watch what devices send."`
-	Routing  routingCommands `cmd:"" help:"Show and change where events go."`
-	Import   importCommand   `cmd:"" help:"Register a fleet from a file: devices, modules and twins."`
-	Export   exportCommand   `cmd:"" help:"Write the whole registry with its twins to a file."`
-	Simulate simulateCommand `cmd:"" help:"Be a fleet of devices, and measure."`
-	Method   methodCommands  `cmd:"" help:"Call methods of devices."`
-	Message  messageCommands `cmd:"" help:"Send messages to devices, also to those that are away."`
-	Fault    faultCommands   `cmd:"" help:"Make a hub fail on purpose, to test retries."`
-	Version  versionCommand  `cmd:"" help:"Say which version this is."`
+	Dev         devCommand          `cmd:"" help:"Run a hub for development on this machine."`
+	Device      deviceCommands      `cmd:"" help:"List, create, change and delete devices."`
+	Certificate certificateCommands `cmd:"" help:"Say which authorities' certificates let devices in."`
+	Twin        twinCommands        `cmd:"" help:"Show and change the twin of a device."`
+	Query       queryCommand        `cmd:"" help:"Ask about all twins at once, in the hub's SQL."`
+	Monitor     monitorCommand      `cmd:"" help:"Watch what devices send."`
+	Routing     routingCommands     `cmd:"" help:"Show and change where events go."`
+	Import      importCommand       `cmd:"" help:"Register a fleet from a file: devices, modules and twins."`
+	Export      exportCommand       `cmd:"" help:"Write the whole registry with its twins to a file."`
+	Simulate    simulateCommand     `cmd:"" help:"Be a fleet of devices, and measure."`
+	Method      methodCommands      `cmd:"" help:"Call methods of devices."`
+	Message     messageCommands     `cmd:"" help:"Send messages to devices, also to those that are away."`
+	Fault       faultCommands       `cmd:"" help:"Make a hub fail on purpose, to test retries."`
+	Version     versionCommand      `cmd:"" help:"Say which version this is."`
 }
 
 const description = `A hub for IoT devices, compatible with Azure IoT Hub, in one program.

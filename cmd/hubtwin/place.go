@@ -91,7 +91,12 @@ func policyString(host, name, key string) string {
 	return fmt.Sprintf("HostName=%s;SharedAccessKeyName=%s;SharedAccessKey=%s", host, name, key)
 }
 
+// deviceString is what a device needs to connect. Without a key it has a
+// certificate, which it brings along.
 func deviceString(host, id, key string) string {
+	if key == "" {
+		return fmt.Sprintf("HostName=%s;DeviceId=%s;x509=true", host, id)
+	}
 	return fmt.Sprintf("HostName=%s;DeviceId=%s;SharedAccessKey=%s", host, id, key)
 }
 

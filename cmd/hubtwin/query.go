@@ -188,6 +188,14 @@ func content(section json.RawMessage) string {
 // twin has well under 1 MB.
 const maxText = 4 << 20
 
+// readFile gives what is in a file, or in standard input (-).
+func readFile(in io.Reader, name string) ([]byte, error) {
+	if name != "-" {
+		name = "@" + name
+	}
+	return readText(in, name)
+}
+
 // readText gives an argument that may stand for a file (@FILE) or for standard
 // input (-).
 func readText(in io.Reader, argument string) ([]byte, error) {
