@@ -59,7 +59,7 @@ type delivery struct {
 
 	// endpoint and dead are its goroutine's.
 	endpoint route.Endpoint
-	dead     *route.DeadLetters
+	dead     *route.DeadLetters // nil if there is no place for them
 	// next is the pause before the next attempt; 0 if the last one did not fail.
 	next time.Duration
 	// alone is how many events are offered one by one, because they were refused
@@ -220,7 +220,7 @@ func (r *delivery) end() {
 
 // run delivers until ctx ends.
 func (r *delivery) run(ctx context.Context) {
-	r.endpoint = r.of.outside.Open(r.settings, r.of.hubName)
+	r.endpoint, r.dead = r.of.outside.Open(r.settings, r.of.hubName), r.of.outside.OpenDeadLetters(r.settings.Name)
 	defer func() {
 		if err := r.endpoint.Close(); err != nil {
 			r.log.Warn("close the endpoint", slog.Any("error", err))
@@ -396,18 +396,11 @@ func (r *delivery) bury(events []message.Stored, reason string) bool {
 	if r.next > 0 {
 		r.status.set(func(s *deliveryStatus) { s.Health = HealthDead })
 	}
-	var err error
 	if r.dead == nil {
-		r.dead, err = r.of.outside.OpenDeadLetters(r.settings.Name)
-	}
-	switch {
-	case err == nil && r.dead == nil:
 		r.drop(len(events), "there is no place for dead letters: "+reason)
 		return true
-	case err == nil:
-		err = r.dead.Add(events, reason, time.Now())
 	}
-	if err != nil {
+	if err := r.dead.Add(events, reason, time.Now()); err != nil {
 		r.log.Error("write dead letters", slog.Any("error", err))
 		r.status.set(func(s *deliveryStatus) { s.LastError, s.LastErrorTime = err.Error(), now() })
 		return false

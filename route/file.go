@@ -37,18 +37,12 @@ func openDirectory(top, below string) (*os.Root, error) {
 	return root.OpenRoot(below)
 }
 
-func (o Outside) openFile(f *File) (Endpoint, error) {
-	if o.Files == "" {
-		return nil, errNoFiles
-	}
-	root, err := openDirectory(o.Files, f.directory())
-	if err != nil {
-		return nil, err
-	}
+func (o Outside) newWriter(f *File) *writer {
 	return &writer{lines{
-		root: root, maxBytes: cmp.Or(f.MaxBytes, usualFileBytes),
-		maxAge: time.Duration(cmp.Or(f.MaxSeconds, usualFileSeconds)) * time.Second,
-	}}, nil
+		directory: func() (*os.Root, error) { return openDirectory(o.Files, f.directory()) },
+		maxBytes:  cmp.Or(f.MaxBytes, usualFileBytes),
+		maxAge:    time.Duration(cmp.Or(f.MaxSeconds, usualFileSeconds)) * time.Second,
+	}}
 }
 
 // writer is a file endpoint in use: each event is a line of JSON.
@@ -64,7 +58,7 @@ func (w *writer) Deliver(_ context.Context, events []message.Stored) error {
 }
 
 // Close closes the file, which the next run goes on with.
-func (w *writer) Close() error { return w.lines.close() }
+func (w *writer) Close() error { return w.lines.leave() }
 
 // DeadLetters are the events that an endpoint did not take, in files of their own.
 type DeadLetters struct {
@@ -78,20 +72,19 @@ const (
 	deadFiles     = 64
 )
 
-// OpenDeadLetters opens those of an endpoint. They are nil if there is no place
+// OpenDeadLetters gives those of an endpoint. They are nil if there is no place
 // for any.
-func (o Outside) OpenDeadLetters(endpoint string) (*DeadLetters, error) {
+func (o Outside) OpenDeadLetters(endpoint string) *DeadLetters {
 	if o.DeadLetters == "" {
-		return nil, nil
+		return nil
 	}
-	if err := os.MkdirAll(o.DeadLetters, directoryMode); err != nil {
-		return nil, fmt.Errorf("dead letters: %w", err)
+	directory := func() (*os.Root, error) {
+		if err := os.MkdirAll(o.DeadLetters, directoryMode); err != nil {
+			return nil, err
+		}
+		return openDirectory(o.DeadLetters, endpoint)
 	}
-	root, err := openDirectory(o.DeadLetters, endpoint)
-	if err != nil {
-		return nil, fmt.Errorf("dead letters: %w", err)
-	}
-	return &DeadLetters{endpoint, lines{root: root, maxBytes: deadFileBytes, maxAge: maxFileSeconds * time.Second, keep: deadFiles}}, nil
+	return &DeadLetters{endpoint, lines{directory: directory, maxBytes: deadFileBytes, maxAge: maxFileSeconds * time.Second, keep: deadFiles}}
 }
 
 // Add writes events with the reason why they are here, and waits until they are on
@@ -107,12 +100,14 @@ func (d *DeadLetters) Add(events []message.Stored, reason string, at time.Time) 
 }
 
 // Close closes the file.
-func (d *DeadLetters) Close() error { return d.lines.close() }
+func (d *DeadLetters) Close() error { return d.lines.leave() }
 
 // lines writes whole lines to files that are named by the time at which they
-// were begun; there is one that is written, the newest.
+// were begun; there is one that is written, the newest. What others do to files
+// and directory counts: each write looks where it is.
 type lines struct {
-	root     *os.Root
+	directory func() (*os.Root, error) // opens it, and makes it if it is not there
+
 	maxBytes int64         // no file gets larger, unless one write is
 	maxAge   time.Duration // after this a new file is begun
 	keep     int           // newest files; 0 for all
@@ -132,17 +127,27 @@ func fileName(begun time.Time) string { return begun.UTC().Format(fileTime) + fi
 // write appends text, which ends with a line end, and waits until it is on the
 // disk. Once another write succeeds, all files have whole lines only.
 func (l *lines) write(text []byte, now time.Time) error {
+	root, err := l.directory()
+	if err != nil {
+		return fmt.Errorf("open the directory: %w", err)
+	}
+	defer root.Close()
+	if l.file != nil && !l.isIn(root) {
+		if err := l.leave(); err != nil {
+			return err
+		}
+	}
 	if l.file == nil {
-		if err := l.resume(); err != nil {
+		if err := l.resume(root); err != nil {
 			return err
 		}
 	}
 	if l.file == nil || l.size > 0 && l.size+int64(len(text)) > l.maxBytes || now.Sub(l.begun) >= l.maxAge {
-		if err := l.begin(now); err != nil {
+		if err := l.begin(root, now); err != nil {
 			return err
 		}
 	}
-	_, err := l.file.Write(text)
+	_, err = l.file.Write(text)
 	if err == nil {
 		err = l.file.Sync()
 	}
@@ -154,15 +159,26 @@ func (l *lines) write(text []byte, now time.Time) error {
 	return nil
 }
 
+// isIn tells whether the file that is written is still in the directory: what is
+// written to one that was removed is lost.
+func (l *lines) isIn(root *os.Root) bool {
+	there, err := root.Lstat(fileName(l.begun))
+	if err != nil {
+		return false
+	}
+	open, err := l.file.Stat()
+	return err == nil && os.SameFile(there, open)
+}
+
 // resume opens the newest file, if there is one, and cuts off what a crash has
 // left of an unfinished line.
-func (l *lines) resume() error {
-	names, err := l.names()
+func (l *lines) resume(root *os.Root) error {
+	names, err := namesIn(root)
 	if err != nil || len(names) == 0 {
 		return err
 	}
 	newest := names[len(names)-1]
-	f, err := l.root.OpenFile(newest, os.O_RDWR, 0)
+	f, err := root.OpenFile(newest, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
@@ -176,7 +192,7 @@ func (l *lines) resume() error {
 	if err != nil {
 		return errors.Join(err, f.Close())
 	}
-	l.begun, _ = time.Parse(fileTime+fileEnd, newest) // as names has it
+	l.begun, _ = time.Parse(fileTime+fileEnd, newest) // as namesIn has it
 	l.file, l.size = f, size
 	return nil
 }
@@ -203,27 +219,27 @@ func wholeLines(f *os.File) (int64, error) {
 }
 
 // begin begins a new file.
-func (l *lines) begin(now time.Time) error {
+func (l *lines) begin(root *os.Root, now time.Time) error {
 	if l.file != nil && !now.After(l.begun) {
 		now = l.begun.Add(1) // the clock was set back, and the newest name is the last one
 	}
 	if err := l.leave(); err != nil {
 		return err
 	}
-	f, err := l.root.OpenFile(fileName(now), os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+	f, err := root.OpenFile(fileName(now), os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
 	if err != nil {
 		return err
 	}
-	if err := l.syncDirectory(); err != nil {
+	if err := syncDirectory(root); err != nil {
 		return errors.Join(err, f.Close())
 	}
 	l.file, l.begun, l.size = f, now, 0
-	return l.forget()
+	return l.forget(root)
 }
 
 // syncDirectory makes a new name survive a loss of power.
-func (l *lines) syncDirectory() error {
-	d, err := l.root.Open(".")
+func syncDirectory(root *os.Root) error {
+	d, err := root.Open(".")
 	if err != nil {
 		return err
 	}
@@ -231,25 +247,25 @@ func (l *lines) syncDirectory() error {
 }
 
 // forget removes the oldest files, if only some are to be kept.
-func (l *lines) forget() error {
+func (l *lines) forget(root *os.Root) error {
 	if l.keep == 0 {
 		return nil
 	}
-	names, err := l.names()
+	names, err := namesIn(root)
 	if err != nil {
 		return err
 	}
 	for _, n := range names[:max(0, len(names)-l.keep)] {
-		if err := l.root.Remove(n); err != nil {
+		if err := root.Remove(n); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// names lists the files of before, the oldest first.
-func (l *lines) names() ([]string, error) {
-	all, err := fs.ReadDir(l.root.FS(), ".")
+// namesIn lists the files of before, the oldest first.
+func namesIn(root *os.Root) ([]string, error) {
+	all, err := fs.ReadDir(root.FS(), ".")
 	if err != nil {
 		return nil, err
 	}
@@ -271,5 +287,3 @@ func (l *lines) leave() error {
 	l.file = nil
 	return f.Close()
 }
-
-func (l *lines) close() error { return errors.Join(l.leave(), l.root.Close()) }

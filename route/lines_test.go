@@ -9,15 +9,24 @@ import (
 	"time"
 )
 
-// TestLinesByTime: a new file is begun when the old one is old; names sort by
-// time, also when the clock is set back; and only the newest are kept.
-func TestLinesByTime(t *testing.T) {
-	root, err := os.OpenRoot(t.TempDir())
+// rootOf makes a directory, and gives what opens it.
+func rootOf(t testing.TB) (*os.Root, func() (*os.Root, error)) {
+	t.Helper()
+	path := t.TempDir()
+	root, err := os.OpenRoot(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := lines{root: root, maxBytes: 100, maxAge: time.Minute, keep: 3}
-	defer l.close()
+	t.Cleanup(func() { root.Close() })
+	return root, func() (*os.Root, error) { return os.OpenRoot(path) }
+}
+
+// TestLinesByTime: a new file is begun when the old one is old; names sort by
+// time, also when the clock is set back; and only the newest are kept.
+func TestLinesByTime(t *testing.T) {
+	root, directory := rootOf(t)
+	l := lines{directory: directory, maxBytes: 100, maxAge: time.Minute, keep: 3}
+	defer l.leave()
 	at := time.Unix(1_700_000_000, 0)
 	write := func(text string, at time.Time) {
 		t.Helper()
@@ -32,7 +41,7 @@ func TestLinesByTime(t *testing.T) {
 	write("5", at.Add(time.Second))
 	write(strings.Repeat("6", 200), at.Add(2*time.Minute)) // larger than a file may be
 	write("7", at.Add(2*time.Minute))
-	names, err := l.names()
+	names, err := namesIn(root)
 	if err != nil || len(names) != 3 {
 		t.Fatalf("%q, %v", names, err)
 	}
@@ -51,12 +60,9 @@ func TestLinesByTime(t *testing.T) {
 
 // TestLinesAfterAFailure: what could not be written leaves nothing behind.
 func TestLinesAfterAFailure(t *testing.T) {
-	root, err := os.OpenRoot(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := lines{root: root, maxBytes: 1000, maxAge: time.Hour}
-	defer l.close()
+	root, directory := rootOf(t)
+	l := lines{directory: directory, maxBytes: 1000, maxAge: time.Hour}
+	defer l.leave()
 	at := time.Unix(1_700_000_000, 0)
 	if err := l.write([]byte("1\n"), at); err != nil {
 		t.Fatal(err)
@@ -68,7 +74,7 @@ func TestLinesAfterAFailure(t *testing.T) {
 	if err := l.write([]byte("3\n"), at); err != nil {
 		t.Fatal(err)
 	}
-	names, _ := l.names()
+	names, _ := namesIn(root)
 	text, err := fs.ReadFile(root.FS(), names[0])
 	if err != nil || len(names) != 1 || string(text) != "1\n3\n" {
 		t.Errorf("%q in %q, %v", text, names, err)

@@ -117,11 +117,10 @@ func (o Outside) Open(c Custom, hubName string) Endpoint {
 		}
 		return newCaller(c.webhook, hubName, o.Transport)
 	}
-	f, err := o.openFile(c.file)
-	if err != nil {
-		return unavailable{fmt.Errorf("open the directory: %w", err)}
+	if o.Files == "" {
+		return unavailable{errNoFiles}
 	}
-	return f
+	return o.newWriter(c.file)
 }
 
 // unavailable is an endpoint that can't be had.
