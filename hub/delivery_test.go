@@ -320,6 +320,50 @@ func TestOffersAreBounded(t *testing.T) {
 	})
 }
 
+// TestSettledEventsAreNotOfferedAgain: a restart does not repeat what was settled
+// one by one, of events that were offered together.
+func TestSettledEventsAreNotOfferedAgain(t *testing.T) {
+	dead := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		m := memory.New()
+		defer m.Close()
+		up := false
+		k := &hook{answer: func(_ int, bodies []string) int {
+			switch {
+			case bodies[0] == "3" && !up:
+				return http.StatusServiceUnavailable
+			case len(bodies) > 1 || bodies[0] == "1":
+				return http.StatusBadRequest
+			}
+			return http.StatusOK
+		}}
+		o := func(c *hub.Config) { c.Outside.Transport, c.Outside.DeadLetters = k, dead }
+		h := open(t, m, o)
+		i := register(t, h, "d1")
+		setRouting(t, h, hookRouting("https://example.com/"))
+		sendTogether(t, h, i, 1, 5)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if s := status(t, h); s.Delivered != 1 || s.DeadLettered != 1 || s.Backlog != 3 {
+			t.Errorf("before the restart: %+v", s)
+		}
+		h.Close()
+		k.mu.Lock()
+		up = true
+		k.mu.Unlock()
+		h = open(t, m, o)
+		defer h.Close()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := k.taken(); !slices.Equal(got, numbers(2, 4)) {
+			t.Errorf("it took %q", got)
+		}
+	})
+	if list := lettersIn(t, dead); len(list) != 1 || string(list[0].Event.Body) != "1" {
+		t.Errorf("dead letters %+v", list)
+	}
+}
+
 // TestHangingWebhook: it holds up neither devices, nor other endpoints, nor the
 // end of the hub; after a restart its events are still there.
 func TestHangingWebhook(t *testing.T) {
