@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -157,7 +158,10 @@ func (d *deliveries) makeStreams(endpoints, old []route.Custom) error {
 // one call may be under way.
 func (d *deliveries) replace(endpoints []route.Custom) {
 	next := make([]*delivery, len(endpoints))
+	statuses := make([]*deliveryStatus, len(endpoints))
 	var gone []*delivery
+	// All that must end has ended before anything begins: endpoints may have
+	// exchanged what they write to.
 	for _, r := range d.running {
 		i := slices.IndexFunc(endpoints, func(c route.Custom) bool { return c.Name == r.settings.Name })
 		switch {
@@ -165,16 +169,15 @@ func (d *deliveries) replace(endpoints []route.Custom) {
 			next[i] = r
 			continue
 		case i >= 0:
-			r.end()
-			next[i] = d.begin(endpoints[i], r.status)
+			statuses[i] = r.status
 		default:
-			r.end()
 			gone = append(gone, r)
 		}
+		r.end()
 	}
 	for i, c := range endpoints {
 		if next[i] == nil {
-			next[i] = d.begin(c, new(deliveryStatus))
+			next[i] = d.begin(c, cmp.Or(statuses[i], new(deliveryStatus)))
 		}
 	}
 	d.mu.Lock()

@@ -439,6 +439,45 @@ func TestRemovedEndpoint(t *testing.T) {
 	}
 }
 
+// TestEndpointsExchangeWhatTheyReach: what an endpoint has reached is not another's
+// before the first one has ended.
+func TestEndpointsExchangeWhatTheyReach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		at := map[string]int{} // calls that are under way
+		h := open(t, nil, func(c *hub.Config) {
+			c.Outside.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+				count := func(by int) {
+					mu.Lock()
+					defer mu.Unlock()
+					if at[r.URL.Path] += by; at[r.URL.Path] > 1 {
+						t.Errorf("%s is called by two endpoints at once", r.URL.Path)
+					}
+				}
+				count(1)
+				defer count(-1)
+				<-r.Context().Done()
+				time.Sleep(time.Second) // what is written meanwhile must not get in between
+				return nil, r.Context().Err()
+			})
+		})
+		i := register(t, h, "d1")
+		routing := func(a, b string) string {
+			return `{"endpoints":{"webhooks":[{"name":"a","url":"https://example.com/` + a + `"},{"name":"b","url":"https://example.com/` + b + `"}]},
+				"routes":[{"name":"a","source":"DeviceMessages","endpointNames":["a"]},{"name":"b","source":"DeviceMessages","endpointNames":["b"]}]}`
+		}
+		setRouting(t, h, routing("1", "2"))
+		sendNumbers(t, h, i, 1, 1)
+		synctest.Wait()
+		setRouting(t, h, routing("2", "1"))
+		synctest.Wait()
+	})
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
 // TestEndpointsAreChecked: what the operator does not allow is refused, and
 // changes nothing; the status asks for a right.
 func TestEndpointsAreChecked(t *testing.T) {
