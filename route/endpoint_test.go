@@ -130,6 +130,18 @@ func TestWebhookAnswers(t *testing.T) {
 	}
 }
 
+// TestWebhookKeepsItsAddress: why a call failed is told without the address, which
+// may have a secret in it.
+func TestWebhookKeepsItsAddress(t *testing.T) {
+	s := httptest.NewServer(http.NotFoundHandler())
+	s.Close()
+	e := endpoint(t, route.Outside{}, `{"endpoints":{"webhooks":[{"name":"w","url":"`+s.URL+`/hook?code=secret"}]}}`)
+	err := e.Deliver(t.Context(), stored(1, 1))
+	if err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "connect") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestWebhookEndsWithItsContext: one that hangs is left alone.
 func TestWebhookEndsWithItsContext(t *testing.T) {
 	called := make(chan struct{}, 1)

@@ -6,10 +6,12 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -91,7 +93,7 @@ func (c *caller) Deliver(ctx context.Context, events []message.Stored) error {
 	c.setHeaders(r.Header, events, body)
 	answer, err := c.client.Do(r)
 	if err != nil {
-		return err
+		return withoutAddress(err)
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
@@ -105,6 +107,16 @@ func (c *caller) Deliver(ctx context.Context, events []message.Stored) error {
 	default:
 		return fmt.Errorf("status %d, %.200q", status, text)
 	}
+}
+
+// withoutAddress is an error of a call for logs and dead letters: addresses of
+// webhooks often have a secret in them.
+func withoutAddress(err error) error {
+	var of *url.Error
+	if errors.As(err, &of) {
+		return of.Err
+	}
+	return err
 }
 
 func (c *caller) setHeaders(h http.Header, events []message.Stored, body []byte) {
