@@ -19,9 +19,11 @@ import (
 
 	"github.com/hubtwin/hubtwin/auth"
 	"github.com/hubtwin/hubtwin/device"
+	"github.com/hubtwin/hubtwin/eventlog"
 	"github.com/hubtwin/hubtwin/fault"
 	"github.com/hubtwin/hubtwin/hub"
 	"github.com/hubtwin/hubtwin/message"
+	"github.com/hubtwin/hubtwin/store"
 	"github.com/hubtwin/hubtwin/store/memory"
 )
 
@@ -429,8 +431,28 @@ func TestRemovedEndpoint(t *testing.T) {
 		t.Errorf("its events can be read: %v", err)
 	}
 	h.Close()
+	stream := func() *eventlog.Log {
+		t.Helper()
+		l, err := eventlog.Open(m, eventlog.Config{})
+		if err == nil {
+			err = l.Make("hook", eventlog.Retention{})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	written := make(chan error, 1)
+	stream().Submit(store.Batch{}, []eventlog.Entry{{Stream: "hook", Key: "d1", Time: time.Now(), Body: []byte("left by a crash")}},
+		func(_ store.Position, err error) { written <- err })
+	if err := <-written; err != nil {
+		t.Fatal(err)
+	}
 	k := new(hook)
 	h = open(t, m, func(c *hub.Config) { c.Outside.Transport = k })
+	if info, err := stream().Info("hook"); err != nil || info[0].Next != 0 {
+		t.Errorf("the start has left %+v, %v", info, err)
+	}
 	setRouting(t, h, hookRouting("https://example.com/"))
 	sendNumbers(t, h, i, 6, 1)
 	eventually(t, "the new one gets something", func() bool { return len(k.taken()) > 0 })
