@@ -183,6 +183,32 @@ func TestWebhookRecovers(t *testing.T) {
 	})
 }
 
+// TestDeliveredEventsLeaveTheStore: they do so in steps.
+func TestDeliveredEventsLeaveTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := memory.New()
+		defer m.Close()
+		h := open(t, m, func(c *hub.Config) { c.Outside.Transport = new(hook) })
+		defer h.Close()
+		i := register(t, h, "d1")
+		setRouting(t, h, hookRouting("https://example.com/"))
+		for range 20 {
+			sendTogether(t, h, i, 1, 250)
+		}
+		synctest.Wait()
+		l, err := eventlog.Open(m, eventlog.Config{})
+		if err == nil {
+			err = l.Make("hook", eventlog.Retention{})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info, err := l.Info("hook"); err != nil || info[0].First == 0 {
+			t.Errorf("nothing has left the store: %+v, %v", info, err)
+		}
+	})
+}
+
 // TestDeadLettersAfterTheTime: what a webhook has not taken in its time is in a
 // file with the reason, and no later event waits for it.
 func TestDeadLettersAfterTheTime(t *testing.T) {
