@@ -135,11 +135,7 @@ func (b *bulkBody) item() BulkItem {
 		return item
 	}
 	id := item.Identity.ID
-	if !item.Mode.writesIdentity() {
-		item.Err = id.Validate()
-		return item
-	}
-	if item.Err = validateForCaller(id); item.Err != nil {
+	if item.Err = id.Validate(); item.Err != nil || !item.Mode.writesIdentity() {
 		return item
 	}
 	identity, err := b.identity(id)

@@ -60,12 +60,10 @@ type authenticationBody struct {
 // the path already says it, and refusing would help nobody.
 //
 // Failures: ArgumentNull without a body, DeserializationError if it is not the
-// JSON expected, ArgumentInvalid for a bad id, key, thumbprint or status, and
-// for a module id that begins with $. Callers that know the module to exist
-// answer SystemModuleModifyUnauthorized instead of asking.
+// JSON expected, ArgumentInvalid for a bad id, key, thumbprint or status.
 // (service-rest-api sheet, 1.1 to 1.4 and 2)
 func ParseIdentity(body []byte, pathID ID) (Identity, error) {
-	if err := validateForCaller(pathID); err != nil {
+	if err := pathID.Validate(); err != nil {
 		return Identity{}, err
 	}
 	var b *identityBody
@@ -84,17 +82,6 @@ func ParseIdentity(body []byte, pathID ID) (Identity, error) {
 		return Identity{}, fault.New(fault.ArgumentInvalid, "moduleId in the body is not the %q of the path", pathID.Module)
 	}
 	return b.identity(pathID)
-}
-
-// validateForCaller is Validate plus what only the hub itself may name.
-func validateForCaller(id ID) error {
-	if err := id.Validate(); err != nil {
-		return err
-	}
-	if id.IsSystem() {
-		return fault.New(fault.ArgumentInvalid, "module ids that begin with $ are kept for the system")
-	}
-	return nil
 }
 
 func (s *settings) identity(id ID) (Identity, error) {

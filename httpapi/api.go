@@ -123,7 +123,8 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request, path []string, rid s
 	})
 }
 
-// authenticate finds out who calls e: a back end, or the identity id itself.
+// authenticate finds out who calls e: a back end, or the identity id itself, or
+// the device that it is a module of.
 func (a *api) authenticate(r *http.Request, e endpoint, id device.ID) (auth.Principal, error) {
 	token := r.Header.Get("Authorization")
 	credentials := auth.Credentials{Token: token, Chain: chainOf(r)}
@@ -136,7 +137,20 @@ func (a *api) authenticate(r *http.Request, e endpoint, id device.ID) (auth.Prin
 	if e.device {
 		return a.Verifier.Device(r.Context(), id, credentials, time.Now())
 	}
+	if e.parent && ofDevice(credentials) {
+		return a.Verifier.Device(r.Context(), id.Parent(), credentials, time.Now())
+	}
 	return a.Verifier.Service(r.Context(), token, time.Now())
+}
+
+// ofDevice tells whether credentials are those of a device rather than of a back
+// end, which has a token of a policy.
+func ofDevice(c auth.Credentials) bool {
+	if c.Token == "" {
+		return c.Chain != nil
+	}
+	t, err := auth.ParseToken(c.Token)
+	return err == nil && t.Policy == ""
 }
 
 // chainKey is where the context of a connection has its *lazyChain.

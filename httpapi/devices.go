@@ -5,7 +5,6 @@ import (
 	"strconv"
 
 	"github.com/hubtwin/hubtwin/device"
-	"github.com/hubtwin/hubtwin/fault"
 	"github.com/hubtwin/hubtwin/hub"
 )
 
@@ -19,15 +18,28 @@ func (a *api) listDevices(c *call) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	return identities(list), nil
+}
+
+func identities(list []hub.IdentityDocument) *answer {
 	rows := make([][]byte, len(list))
 	for i, d := range list {
 		rows[i] = d.AppendJSON(nil)
 	}
-	return array(rows), nil
+	return array(rows)
 }
 
-// getDevice serves GET /devices/{id}.
-func (a *api) getDevice(c *call) (*answer, error) {
+// listModules serves GET /devices/{id}/modules: all of them.
+func (a *api) listModules(c *call) (*answer, error) {
+	list, err := a.Hub.Modules(c.Context(), c.who, c.id)
+	if err != nil {
+		return nil, err
+	}
+	return identities(list), nil
+}
+
+// getIdentity serves GET /devices/{id} and GET /devices/{id}/modules/{mid}.
+func (a *api) getIdentity(c *call) (*answer, error) {
 	d, err := a.Hub.Identity(c.Context(), c.who, c.id)
 	if err != nil {
 		return nil, err
@@ -35,9 +47,9 @@ func (a *api) getDevice(c *call) (*answer, error) {
 	return identityAnswer(d), nil
 }
 
-// putDevice serves PUT /devices/{id}: without If-Match it creates, with it it
+// putIdentity serves PUT of the same paths: without If-Match it creates, with it it
 // replaces (REST sheet, 0.4).
-func (a *api) putDevice(c *call) (*answer, error) {
+func (a *api) putIdentity(c *call) (*answer, error) {
 	body, err := c.body(MaxIdentityBody)
 	if err != nil {
 		return nil, err
@@ -53,8 +65,8 @@ func (a *api) putDevice(c *call) (*answer, error) {
 	return identityAnswer(d), nil
 }
 
-// deleteDevice serves DELETE /devices/{id}.
-func (a *api) deleteDevice(c *call) (*answer, error) {
+// deleteIdentity serves DELETE of the same paths.
+func (a *api) deleteIdentity(c *call) (*answer, error) {
 	if err := a.Hub.DeleteIdentity(c.Context(), c.who, c.id, c.condition()); err != nil {
 		return nil, err
 	}
@@ -63,9 +75,4 @@ func (a *api) deleteDevice(c *call) (*answer, error) {
 
 func identityAnswer(d hub.IdentityDocument) *answer {
 	return &answer{status: http.StatusOK, etag: d.Identity.Etag, body: d.AppendJSON(nil)}
-}
-
-// noModules stands where module identities will be served.
-func (a *api) noModules(*call) (*answer, error) {
-	return nil, fault.New(fault.ModuleNotFound, "this version of the hub has no module identities yet")
 }

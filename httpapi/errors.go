@@ -27,7 +27,7 @@ func faultAnswer(f *fault.Error, err error, rid string, at time.Time) *answer {
 		Message:          "ErrorCode:" + name + ";" + f.Message,
 		ExceptionMessage: "Tracking ID:" + rid + "-G:0-TimeStamp:" + at.UTC().Format("01/02/2006 15:04:05"),
 	}
-	if errors.As(err, new(*methodFailure)) && f.Code.Status() != http.StatusUnauthorized {
+	if errors.As(err, new(*nestedFailure)) && f.Code.Status() != http.StatusUnauthorized {
 		body = nestedBody(f, rid, at)
 	}
 	a := &answer{
@@ -51,11 +51,11 @@ func encode(v any) []byte {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
-// methodFailure is a failure of a direct method, which is told in another form,
-// unless the caller has no right to call.
-type methodFailure struct{ error }
+// nestedFailure is a failure of a direct method, or of the identity of a module,
+// which is told in another form, unless the caller has no right to call.
+type nestedFailure struct{ error }
 
-func (e *methodFailure) Unwrap() error { return e.error }
+func (e *nestedFailure) Unwrap() error { return e.error }
 
 // nestedBody is shape B in shape A of the REST sheet, 0.3: the Message is itself a
 // document. Java takes it for one only if ExceptionMessage is empty, and C# only

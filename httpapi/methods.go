@@ -17,11 +17,11 @@ import (
 func (a *api) invokeMethod(c *call) (*answer, error) {
 	body, err := c.body(MaxMethodBody)
 	if err != nil {
-		return nil, &methodFailure{err}
+		return nil, &nestedFailure{err}
 	}
 	r, err := parseMethod(body)
 	if err != nil {
-		return nil, &methodFailure{err}
+		return nil, &nestedFailure{err}
 	}
 	got, err := a.invoke(c, r)
 	if err != nil {
@@ -66,7 +66,7 @@ func seconds(n *int, otherwise time.Duration) time.Duration {
 func (a *api) invokeCommand(c *call) (*answer, error) {
 	payload, err := c.anyBody(MaxMethodBody)
 	if err != nil {
-		return nil, &methodFailure{err}
+		return nil, &nestedFailure{err}
 	}
 	r := hub.MethodRequest{Name: c.path[len(c.path)-1], Payload: payload}
 	if len(c.path) > 4 {
@@ -94,7 +94,7 @@ func (c *call) secondsOf(parameter string, otherwise time.Duration) (time.Durati
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil {
-		return 0, &methodFailure{fault.New(fault.ArgumentInvalid, "%s is not a whole number", parameter)}
+		return 0, &nestedFailure{fault.New(fault.ArgumentInvalid, "%s is not a whole number", parameter)}
 	}
 	return seconds(&n, otherwise), nil
 }
@@ -111,7 +111,7 @@ func (a *api) invoke(c *call, r hub.MethodRequest) (hub.MethodAnswer, error) {
 	http.NewResponseController(c.w).SetWriteDeadline(end)
 	got, err := a.Hub.InvokeMethod(c.Context(), c.who, c.id, r)
 	if err != nil {
-		return hub.MethodAnswer{}, &methodFailure{err}
+		return hub.MethodAnswer{}, &nestedFailure{err}
 	}
 	return got, nil
 }

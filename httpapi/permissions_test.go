@@ -12,9 +12,13 @@ import (
 
 // bodies are what the requests of permissions.txt send.
 var bodies = map[string]string{
-	"PUT /devices/d1":     `{"deviceId":"d1"}`,
-	"POST /devices":       `[{"id":"d2"}]`,
-	"PATCH /twins/d1":     `{"tags":{"a":1}}`,
+	"PUT /devices/d1": `{"deviceId":"d1"}`,
+	"POST /devices":   `[{"id":"d2"}]`,
+	"PATCH /twins/d1": `{"tags":{"a":1}}`,
+
+	"PUT /devices/d2/modules/m": `{"moduleId":"m"}`,
+	"PATCH /twins/d2/modules/m": `{"tags":{"a":1}}`,
+
 	"PUT /twins/d1":       `{"tags":{"a":1}}`,
 	"POST /devices/query": `{"query":"SELECT * FROM devices"}`,
 
@@ -33,7 +37,7 @@ var bodies = map[string]string{
 
 func TestPermissions(t *testing.T) {
 	g := newRig(t, func(c *httpapi.Config) { c.Faults = injection.New(c.Log) })
-	g.request("iothubowner", "POST /devices", `[{"id":"d1"},{"id":"d2"}]`)
+	g.request("iothubowner", "POST /devices", `[{"id":"d1"},{"id":"d2"},{"id":"d2","moduleId":"m"}]`)
 	text, err := os.ReadFile("testdata/permissions.txt")
 	if err != nil {
 		t.Fatal(err)

@@ -149,7 +149,8 @@ func (g *rig) connect(name string) {
 
 func (g *rig) connectAs(name string, d presence.Device) {
 	g.t.Helper()
-	id := device.ID{Device: name}
+	var id device.ID
+	id.Device, id.Module, _ = strings.Cut(name, "/")
 	who, err := g.verifier.Device(context.Background(), id, auth.Credentials{Token: g.deviceToken(id)}, time.Now())
 	if err != nil {
 		g.t.Fatal(err)

@@ -22,9 +22,24 @@ type endpoint struct {
 	// edge says that a device may call as well, if a header names it (see
 	// edgeCaller).
 	edge bool
+	// parent says that the device in the path may call as well, with credentials
+	// of its own (device-protocol sheet, 7.5).
+	parent bool
 }
 
 func back(f serveFunc) endpoint { return endpoint{serve: f} }
+
+// ofModule is an endpoint for the identities of modules, whose failures have a
+// form of their own (REST sheet, 0.3).
+func ofModule(f serveFunc) endpoint {
+	return endpoint{parent: true, serve: func(a *api, c *call) (*answer, error) {
+		ans, err := f(a, c)
+		if err != nil {
+			return nil, &nestedFailure{err}
+		}
+		return ans, nil
+	}}
+}
 
 // row is a path with the methods it takes. In a pattern, names in braces stand
 // for any segment; {id} and {mid} are the identity.
@@ -51,7 +66,7 @@ var rows = []row{
 	{segments("$hubtwin/faults/disconnect/{id}"), methods{http.MethodPost: back((*api).disconnect)}},
 	{segments("devices"), methods{http.MethodGet: back((*api).listDevices), http.MethodPost: back((*api).bulk)}},
 	{segments("devices/{id}"), methods{
-		http.MethodGet: back((*api).getDevice), http.MethodPut: back((*api).putDevice), http.MethodDelete: back((*api).deleteDevice),
+		http.MethodGet: back((*api).getIdentity), http.MethodPut: back((*api).putIdentity), http.MethodDelete: back((*api).deleteIdentity),
 	}},
 	{segments("devices/{id}/messages/events"), sendEvents},
 	{segments("devices/{id}/modules/{mid}/messages/events"), sendEvents},
@@ -83,9 +98,9 @@ var rows = []row{
 	{segments("$hubtwin/routing"), methods{http.MethodGet: back((*api).getRouting), http.MethodPut: back((*api).putRouting)}},
 	{segments("$hubtwin/routing/endpoints"), methods{http.MethodGet: back((*api).listEndpoints)}},
 	{segments("$hubtwin/routing/test"), methods{http.MethodPost: back((*api).testRouting)}},
-	{segments("devices/{id}/modules"), methods{http.MethodGet: back((*api).noModules)}},
+	{segments("devices/{id}/modules"), methods{http.MethodGet: ofModule((*api).listModules)}},
 	{segments("devices/{id}/modules/{mid}"), methods{
-		http.MethodGet: back((*api).noModules), http.MethodPut: back((*api).noModules), http.MethodDelete: back((*api).noModules),
+		http.MethodGet: ofModule((*api).getIdentity), http.MethodPut: ofModule((*api).putIdentity), http.MethodDelete: ofModule((*api).deleteIdentity),
 	}},
 	{segments("twins/{id}"), twinMethods},
 	{segments("twins/{id}/modules/{mid}"), twinMethods},

@@ -19,18 +19,27 @@ type BulkError struct {
 }
 
 // Bulk carries out the items, each by itself: those that can be done are done.
-// It returns the failures, in the order of the items. Twin data must keep to
-// the rules.
+// Items about one device and its modules are carried out in their order. It
+// returns the failures, in the order of the items. Twin data must keep to the
+// rules.
 func (h *Hub) Bulk(ctx context.Context, who auth.Principal, items []device.BulkItem, rules twin.Rules) ([]BulkError, error) {
 	if err := who.May(auth.RegistryWrite); err != nil {
 		return nil, err
 	}
-	// All at once, so that they share an fsync. ParseBulk bounds their number.
+	of := map[string][]int{} // items of a device
+	for i := range items {
+		dev := items[i].Identity.ID.Device
+		of[dev] = append(of[dev], i)
+	}
+	// Devices all at once, so that they share an fsync. ParseBulk bounds their
+	// number.
 	outcomes := make([]error, len(items))
 	var done sync.WaitGroup
-	for i := range items {
+	for _, list := range of {
 		done.Go(func() {
-			outcomes[i] = h.bulkItem(ctx, items[i], rules, func() (*twin.Replacement, error) { return twinContent(items[i], rules) })
+			for _, i := range list {
+				outcomes[i] = h.bulkItem(ctx, items[i], rules, func() (*twin.Replacement, error) { return twinContent(items[i], rules) })
+			}
 		})
 	}
 	done.Wait()

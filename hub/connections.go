@@ -66,24 +66,42 @@ func (h *Hub) Connect(ctx context.Context, who auth.Principal, d presence.Device
 	var displaced *presence.Link
 	// The table changes inside the step, under the head's lock: so the order of
 	// connects and disconnects in the table is that of their commits.
-	s, err := h.heads.updateHead(ctx, c.head, func(old *state) (*state, [][]byte, error) {
-		if err := mayConnect(old, who); err != nil {
-			return nil, nil, err
+	var next *state
+	step := func(f *family) ([][]byte, error) {
+		old, err := f.read(id)
+		if err == nil {
+			err = mayConnect(old, who)
 		}
-		next := *old
-		next.connection = &connectionRecord{Connected: true, Epoch: h.epoch, Since: link.Since, Activity: link.Since, ModelID: modelID}
+		if err == nil && f.device().identity.Status == device.Disabled {
+			err = disabled(id) // a module's device, now that nobody changes it
+		}
+		if err != nil {
+			return nil, err
+		}
+		s := *old
+		s.connection = &connectionRecord{Connected: true, Epoch: h.epoch, Since: link.Since, Activity: link.Since, ModelID: modelID}
 		c.Resumed = old.subscriptions != nil && !clean
 		switch {
 		case clean:
-			next.subscriptions = nil
+			s.subscriptions = nil
 		case old.subscriptions == nil:
-			next.subscriptions = []Subscription{} // a session with nothing in it yet
+			s.subscriptions = []Subscription{} // a session with nothing in it yet
 		}
 		if first := h.states.enter(link); first != nil {
 			displaced = first
 		}
-		return &next, [][]byte{Event{Kind: Connected, ID: id, Time: link.Since}.encode()}, nil
-	}, func(pos store.Position) { link.Begin(uint64(pos)) })
+		next = &s
+		f.write(id, next)
+		return [][]byte{Event{Kind: Connected, ID: id, Time: link.Since}.encode()}, nil
+	}
+	err := h.heads.decide(ctx, func(done func(error)) error {
+		return h.heads.changeFamily(id.Parent(), step, func(pos store.Position, err error) {
+			if err == nil {
+				link.Begin(uint64(pos))
+			}
+			done(err)
+		})
+	})
 	if displaced != nil {
 		displaced.Device.Close(fault.New(fault.ConnectionClosedOnNewConnection, "%q has connected anew", id))
 	}
@@ -98,9 +116,9 @@ func (h *Hub) Connect(ctx context.Context, who auth.Principal, d presence.Device
 		c.Close()
 		return nil, err
 	}
-	c.generation = s.identity.GenerationID
-	c.sender = senderOf(who, s.identity, modelID)
-	c.Subscriptions, c.Position = s.subscriptions, link.Position()
+	c.generation = next.identity.GenerationID
+	c.sender = senderOf(who, next.identity, modelID)
+	c.Subscriptions, c.Position = next.subscriptions, link.Position()
 	return c, nil
 }
 
@@ -111,7 +129,7 @@ func mayConnect(s *state, who auth.Principal) error {
 	case !s.registered():
 		return notRegistered(who.ID)
 	case s.identity.Status == device.Disabled:
-		return fault.New(fault.DeviceDisabled, "device %q is disabled", who.ID)
+		return disabled(who.ID)
 	case who.IdentityEtag != s.identity.Etag:
 		return fault.New(fault.ServiceUnavailable, "the identity of %q has just changed; try again", who.ID)
 	}
@@ -163,10 +181,12 @@ func (c *Connection) mayGoOn(s *state) error {
 	case !s.registered() || s.identity.GenerationID != c.generation:
 		return notRegistered(c.id)
 	case s.identity.Status == device.Disabled:
-		return fault.New(fault.DeviceDisabled, "device %q is disabled", c.id)
+		return disabled(c.id)
 	}
 	return nil
 }
+
+func disabled(id device.ID) error { return fault.New(fault.DeviceDisabled, "%q is disabled", id) }
 
 // Twin reads the device's own twin. It sees every change that the device made
 // on this connection before it asked, and every change that was announced.

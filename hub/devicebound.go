@@ -196,7 +196,7 @@ func (c *Connection) Receive(note bool) (d *Delivery, again time.Time, err error
 		}
 		still := false
 		// Not to be given up half-way: the wait is that for the disk.
-		_, err = c.hub.heads.updateHead(context.Background(), c.head, func(old *state) (*state, [][]byte, error) {
+		_, err = c.hub.heads.update(context.Background(), c.id, func(old *state) (*state, [][]byte, error) {
 			if err := c.mayGoOn(old); err != nil {
 				return nil, nil, err
 			}
@@ -204,7 +204,7 @@ func (c *Connection) Receive(note bool) (d *Delivery, again time.Time, err error
 				return old, nil, nil
 			}
 			return c.hub.withQueue(c.id, old, old.queue.Deliver(d.Entry.Sequence)), nil, nil
-		}, func(store.Position) {})
+		})
 		if err != nil {
 			c.Release(d.Entry.Sequence)
 			return nil, time.Time{}, err

@@ -41,9 +41,15 @@ type Event struct {
 	Record []byte
 }
 
+// errUntold is given for the body of an event that was kept short; see maxRemoved.
+var errUntold = errors.New("the event has no record")
+
 // Body is the JSON that the service publishes of a change of a twin or of an
 // identity's life (twin sheet, section 11); nil for other events.
 func (e Event) Body() ([]byte, error) {
+	if len(e.Record) == 0 && e.Kind == IdentityDeleted {
+		return nil, errUntold
+	}
 	switch e.Kind {
 	case TwinUpdated:
 		b, err := twin.AppendEvent([]byte{'{'}, e.Record)

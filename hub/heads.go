@@ -203,46 +203,82 @@ func (hs *heads) change(hd *head, f step, done func(*state, store.Position, erro
 	if err := hs.load(hd); err != nil {
 		return err
 	}
-	old := hd.newest
-	next, events, refusal := f(old)
-	if refusal != nil {
-		if old == hd.durable.Load() {
-			return refusal
+	l := link{head: hd, old: hd.newest}
+	var events [][]byte
+	var refusal error
+	l.next, events, refusal = f(l.old)
+	return hs.commit([]link{l}, events, refusal, func(links []link, pos store.Position, err error) { done(links[0].next, pos, err) })
+}
+
+// A link is a change of one head, under way: old is what was newest, and next
+// what is, or old itself if the change left it as it was.
+type link struct {
+	head      *head
+	old, next *state
+}
+
+// commit submits the changes of links, whose heads the caller holds, as one
+// batch with its events. A refusal takes the changes back; it is returned at
+// once if all that it was decided from is durable. For the rest see change.
+func (hs *heads) commit(links []link, events [][]byte, refusal error, done func([]link, store.Position, error)) error {
+	settled := true
+	for i := range links {
+		l := &links[i]
+		if refusal != nil {
+			l.next = l.old
 		}
-		next = old
+		settled = settled && l.old == l.head.durable.Load()
+	}
+	if refusal != nil && settled {
+		return refusal
 	}
 	// A step that changed nothing, or refused, still answers from a state that
 	// may not be durable yet: its empty batch waits for those before it.
-	b := store.Batch{Expect: old.expectations(hd.id, hd.durable.Load(), next)}
-	if next != old {
-		if err := old.commitTo(&b, hd.id, next); err != nil {
+	var b store.Batch
+	for _, l := range links {
+		b.Expect = append(b.Expect, l.old.expectations(l.head.id, l.head.durable.Load(), l.next)...)
+		if l.next == l.old {
+			continue
+		}
+		if err := l.old.commitTo(&b, l.head.id, l.next); err != nil {
 			return err
 		}
-		b.Events = events
-		hd.newest = next
 	}
-	hd.pending.Add(1)
-	hd.users.Add(1)
-	told := hs.out.tell(b.Events, func(device.ID) *twin.Twin { return lastTwin(old, next) })
-	hs.submit(b, told, func(pos store.Position, err error) {
+	if refusal == nil {
+		b.Events = events
+	}
+	for _, l := range links {
+		l.head.newest = l.next
+		l.head.pending.Add(1)
+		l.head.users.Add(1)
+	}
+	hs.submit(b, hs.out.tell(b.Events, func(id device.ID) *twin.Twin { return lastTwin(links, id) }), func(pos store.Position, err error) {
 		if err == nil {
 			// done is called in the order of positions. Before readers see the
-			// state: what they have seen, their next query sees.
+			// states: what they have seen, their next query sees.
 			hs.acked.Store(uint64(pos))
 		}
-		switch {
-		case err != nil:
-			hd.stale.Store(true)
-		case next != old:
-			hd.setDurable(next)
-		case refusal != nil:
+		for _, l := range links {
+			l.decided(err)
+		}
+		if err == nil {
 			err = refusal
 		}
-		hd.pending.Add(-1)
-		hd.release()
-		done(next, pos, err)
+		done(links, pos, err)
 	})
 	return nil
+}
+
+// decided takes note of what became of the link.
+func (l *link) decided(err error) {
+	switch {
+	case err != nil:
+		l.head.stale.Store(true)
+	case l.next != l.old:
+		l.head.setDurable(l.next)
+	}
+	l.head.pending.Add(-1)
+	l.head.release()
 }
 
 // submit submits a batch with what is to be told of it.
@@ -254,31 +290,46 @@ func (hs *heads) submit(b store.Batch, told []eventlog.Entry, done func(store.Po
 	hs.events.Submit(b, told, done)
 }
 
-// lastTwin is the twin that next has, or that old had.
-func lastTwin(old, next *state) *twin.Twin {
-	if next.twin != nil {
-		return next.twin
+// lastTwin is the twin of id as the links leave it, or as it was.
+func lastTwin(links []link, id device.ID) *twin.Twin {
+	for _, l := range links {
+		switch {
+		case l.head.id != id:
+		case l.next.twin != nil:
+			return l.next.twin
+		default:
+			return l.old.twin
+		}
 	}
-	return old.twin
+	return nil
 }
 
 // update is change for callers that wait.
 func (hs *heads) update(ctx context.Context, id device.ID, f step) (*state, error) {
 	hd := hs.acquire(id)
 	defer hd.release()
-	return hs.updateHead(ctx, hd, f, func(store.Position) {})
+	var next *state
+	err := hs.decide(ctx, func(done func(error)) error {
+		return hs.change(hd, f, func(s *state, _ store.Position, err error) {
+			next = s
+			done(err)
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return next, nil
 }
 
 // maxTries bounds how often a change is tried again because earlier ones failed.
 const maxTries = 3
 
-// updateHead is change, and waits for its end. A conflict means that an earlier
-// link failed: it tries again on what is there now. The store calls committed
-// when the change is durable, before followers hear of it; it must not block.
-// If ctx ends first, the change may still be committed.
-func (hs *heads) updateHead(ctx context.Context, hd *head, f step, committed func(store.Position)) (*state, error) {
+// decide starts a change and waits for its end. A conflict means that an earlier
+// link failed: it starts again, from what is there now. If ctx ends first, the
+// change may still be committed.
+func (hs *heads) decide(ctx context.Context, start func(done func(error)) error) error {
 	for try := 0; ; try++ {
-		s, err := hs.changeAndWait(ctx, hd, f, committed)
+		err := await(ctx, start)
 		switch {
 		case try == maxTries:
 		case errors.Is(err, store.ErrConflict):
@@ -286,34 +337,24 @@ func (hs *heads) updateHead(ctx context.Context, hd *head, f step, committed fun
 		case errors.Is(err, errStale):
 			// Behind the links that are still to fail.
 			if _, err := store.CommitBatch(ctx, hs.store, store.Batch{}); err != nil {
-				return nil, outcome(err)
+				return outcome(err)
 			}
 			continue
 		}
-		return s, outcome(err)
+		return outcome(err)
 	}
 }
 
-func (hs *heads) changeAndWait(ctx context.Context, hd *head, f step, committed func(store.Position)) (*state, error) {
-	type result struct {
-		s   *state
-		err error
-	}
-	decided := make(chan result, 1)
-	err := hs.change(hd, f, func(s *state, pos store.Position, err error) {
-		if err == nil {
-			committed(pos)
-		}
-		decided <- result{s, err}
-	})
-	if err != nil {
-		return nil, err
+func await(ctx context.Context, start func(done func(error)) error) error {
+	decided := make(chan error, 1)
+	if err := start(func(err error) { decided <- err }); err != nil {
+		return err
 	}
 	select {
-	case r := <-decided:
-		return r.s, r.err
+	case err := <-decided:
+		return err
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
 }
 

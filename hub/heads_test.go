@@ -153,7 +153,7 @@ func TestAStaleHeadIsLoadedOnceItsLinksAreDecided(t *testing.T) {
 // on their way to the disk.
 func TestExpectations(t *testing.T) {
 	id := device.ID{Device: "d"}
-	old := &state{twin: twin.New(time.Unix(0, 0)), revisions: [5]store.Revision{10, 20, 30, 40}}
+	old := &state{twin: twin.New(time.Unix(0, 0)), revisions: [len(partOrder)]store.Revision{10, 20, 30, 40}}
 	durable := *old
 	durable.revisions[0] = 9
 	next := *old

@@ -49,8 +49,9 @@ func (y *history) settle(t *rapid.T) {
 // steps are what may happen. Each makes one change, or is refused.
 var steps = []func(y *history, t *rapid.T) error{
 	func(y *history, t *rapid.T) error { return y.put(t, fleet.DeviceID(t)) },
+	func(y *history, t *rapid.T) error { return y.put(t, fleet.ModuleID(t)) },
 	func(y *history, t *rapid.T) error {
-		return y.h.DeleteIdentity(context.Background(), owner, fleet.DeviceID(t), hub.Any)
+		return y.h.DeleteIdentity(context.Background(), owner, someID(t), hub.Any)
 	},
 	(*history).merge, (*history).merge, (*history).replace,
 	(*history).connect, (*history).connect, (*history).connect,
@@ -63,12 +64,20 @@ var steps = []func(y *history, t *rapid.T) error{
 	},
 }
 
+// someID draws the id of a device or, more seldom, of a module.
+func someID(t *rapid.T) device.ID {
+	if rapid.IntRange(0, 3).Draw(t, "module") == 3 {
+		return fleet.ModuleID(t)
+	}
+	return fleet.DeviceID(t)
+}
+
 func (y *history) merge(t *rapid.T) error {
 	p, err := twin.ParsePatch([]byte(`{"tags":`+fleet.Patch(t)+`,"properties":{"desired":`+fleet.Patch(t)+`}}`), twin.Rules{})
 	if err != nil {
 		return err
 	}
-	_, err = y.h.UpdateTwin(context.Background(), owner, fleet.DeviceID(t), p, "")
+	_, err = y.h.UpdateTwin(context.Background(), owner, someID(t), p, "")
 	return err
 }
 
@@ -77,7 +86,7 @@ func (y *history) replace(t *rapid.T) error {
 	if err != nil {
 		return err
 	}
-	_, err = y.h.ReplaceTwin(context.Background(), owner, fleet.DeviceID(t), r, "")
+	_, err = y.h.ReplaceTwin(context.Background(), owner, someID(t), r, "")
 	return err
 }
 
@@ -99,7 +108,7 @@ func (y *history) put(t *rapid.T, id device.ID) error {
 }
 
 func (y *history) connect(t *rapid.T) error {
-	id := fleet.DeviceID(t)
+	id := someID(t)
 	d, err := y.h.Identity(context.Background(), owner, id)
 	if err != nil {
 		return err
@@ -118,7 +127,7 @@ func (y *history) connected(t *rapid.T) *hub.Connection {
 	if len(y.connections) == 0 {
 		return nil
 	}
-	ids := slices.SortedFunc(maps.Keys(y.connections), func(a, b device.ID) int { return strings.Compare(a.Device, b.Device) })
+	ids := slices.SortedFunc(maps.Keys(y.connections), func(a, b device.ID) int { return strings.Compare(a.String(), b.String()) })
 	return y.connections[rapid.SampledFrom(ids).Draw(t, "connected")]
 }
 

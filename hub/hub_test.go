@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -50,9 +51,15 @@ func open(t testing.TB, s store.Store, config ...func(*hub.Config)) *hub.Hub {
 	return h
 }
 
+// named is the identity of a name: device, or device/module.
+func named(name string) device.ID {
+	dev, module, _ := strings.Cut(name, "/")
+	return device.ID{Device: dev, Module: module}
+}
+
 func register(t testing.TB, h *hub.Hub, name string) device.Identity {
 	t.Helper()
-	want, err := device.ParseIdentity([]byte(`{}`), device.ID{Device: name})
+	want, err := device.ParseIdentity([]byte(`{}`), named(name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +144,7 @@ func patch(t testing.TB, h *hub.Hub, name, body string) *document.Document {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := h.UpdateTwin(context.Background(), owner, device.ID{Device: name}, p, "")
+	d, err := h.UpdateTwin(context.Background(), owner, named(name), p, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -385,7 +392,7 @@ func TestTakeover(t *testing.T) {
 
 func state(t *testing.T, h *hub.Hub, name string) string {
 	t.Helper()
-	d, err := h.Identity(context.Background(), owner, device.ID{Device: name})
+	d, err := h.Identity(context.Background(), owner, named(name))
 	if err != nil {
 		t.Fatal(err)
 	}

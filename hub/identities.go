@@ -30,9 +30,9 @@ func (h *Hub) identityDocument(id device.ID, s *state) IdentityDocument {
 	return IdentityDocument{Identity: *s.identity, Connection: h.connection(id, s)}
 }
 
-// Identity reads one identity.
+// Identity reads one identity. A device may read its modules.
 func (h *Hub) Identity(ctx context.Context, who auth.Principal, id device.ID) (IdentityDocument, error) {
-	if err := who.May(auth.RegistryRead); err != nil {
+	if err := mayKeep(who, id, auth.RegistryRead); err != nil {
 		return IdentityDocument{}, err
 	}
 	s, err := h.heads.read(id)
@@ -40,9 +40,22 @@ func (h *Hub) Identity(ctx context.Context, who auth.Principal, id device.ID) (I
 		return IdentityDocument{}, err
 	}
 	if !s.registered() {
-		return IdentityDocument{}, notRegistered(id)
+		return IdentityDocument{}, h.neither(id)
 	}
 	return h.identityDocument(id, s), nil
+}
+
+// neither is the failure for an identity that is not there: a module's may be
+// that there is no such device.
+func (h *Hub) neither(id device.ID) error {
+	dev, err := h.heads.read(id.Parent())
+	if err == nil && !dev.registered() {
+		id = id.Parent()
+	}
+	if err != nil {
+		return err
+	}
+	return notRegistered(id)
 }
 
 // Identities lists up to top devices, in the order of their ids. A top out of
@@ -83,9 +96,10 @@ func (h *Hub) Identities(ctx context.Context, who auth.Principal, top int) ([]Id
 
 // PutIdentity creates the identity want if c is "", and otherwise replaces the
 // existing one that c allows (REST sheet, 0.4). It returns what was stored, with
-// keys generated where none were given. A new identity gets a new twin.
+// keys generated where none were given. A new identity gets a new twin. A device
+// may write its modules.
 func (h *Hub) PutIdentity(ctx context.Context, who auth.Principal, want device.Identity, c Condition) (IdentityDocument, error) {
-	if err := who.May(auth.RegistryWrite); err != nil {
+	if err := mayKeep(who, want.ID, auth.RegistryWrite); err != nil {
 		return IdentityDocument{}, err
 	}
 	mode := putExisting
@@ -93,6 +107,43 @@ func (h *Hub) PutIdentity(ctx context.Context, who auth.Principal, want device.I
 		mode = putNew
 	}
 	return h.put(ctx, want, mode, c, nil)
+}
+
+// put writes an identity and, with content, the first content of its new twin.
+func (h *Hub) put(ctx context.Context, want device.Identity, mode putMode, c Condition, content *twin.Replacement) (IdentityDocument, error) {
+	id := want.ID
+	parent, err := h.parentOf(want)
+	if err != nil {
+		return IdentityDocument{}, err
+	}
+	var next *state
+	err = h.heads.updateFamily(ctx, id.Parent(), func(f *family) (events [][]byte, err error) {
+		old, err := f.read(id)
+		if err == nil {
+			err = mayWrite(id, old, f.device())
+		}
+		if err == nil {
+			err = mode.admits(id, old, c)
+		}
+		switch {
+		case err != nil:
+			return nil, err
+		case old.registered():
+			next, events, err = replaced(old, want, parent, content)
+		default:
+			next, events, err = created(want, parent, content)
+		}
+		if err != nil {
+			return nil, err
+		}
+		f.write(id, next)
+		more, err := f.follow(id, old)
+		return append(events, more...), err
+	})
+	if err != nil {
+		return IdentityDocument{}, err
+	}
+	return h.identityDocument(id, next), nil
 }
 
 // putMode says which identities a put may meet.
@@ -104,35 +155,21 @@ const (
 	putAny
 )
 
-// put writes an identity and, with content, the first content of its new twin.
-func (h *Hub) put(ctx context.Context, want device.Identity, mode putMode, c Condition, content *twin.Replacement) (IdentityDocument, error) {
-	id := want.ID
-	if err := devicesOnly(id); err != nil {
-		return IdentityDocument{}, err
+// admits tells whether a put may meet old.
+func (m putMode) admits(id device.ID, old *state, c Condition) error {
+	switch {
+	case !old.registered() && m == putExisting:
+		return notRegistered(id)
+	case !old.registered():
+		return nil
+	case m == putNew && id.IsModule():
+		return fault.New(fault.ModuleAlreadyExistsOnDevice, "A module with ID '%s' is already registered on device '%s'.", id.Module, id.Device)
+	case m == putNew:
+		return fault.New(fault.DeviceAlreadyExists, "A device with ID '%s' is already registered.", id)
+	case !c.holds(old.identity.Etag):
+		return etagMoved(id, c, old.identity.Etag)
 	}
-	parent, err := h.parentOf(want)
-	if err != nil {
-		return IdentityDocument{}, err
-	}
-	s, err := h.heads.update(ctx, id, func(old *state) (*state, [][]byte, error) {
-		if !old.registered() {
-			if mode == putExisting {
-				return nil, nil, notRegistered(id)
-			}
-			return created(want, parent, content)
-		}
-		if mode == putNew {
-			return nil, nil, fault.New(fault.DeviceAlreadyExists, "A device with ID '%s' is already registered.", id)
-		}
-		if !c.holds(old.identity.Etag) {
-			return nil, nil, etagMoved(id, c, old.identity.Etag)
-		}
-		return replaced(old, want, parent, content)
-	})
-	if err != nil {
-		return IdentityDocument{}, err
-	}
-	return h.identityDocument(id, s), nil
+	return nil
 }
 
 // created makes the first state of an identity: its twin is born with it.
@@ -144,12 +181,18 @@ func created(want device.Identity, parent *device.Identity, content *twin.Replac
 	}
 	t := twin.New(at)
 	if content != nil {
-		if t, err = twin.Restore(content, at); err != nil {
+		if t, _, err = twin.Restore(content, at); err != nil {
 			return nil, nil, err
 		}
 	}
-	e := Event{Kind: IdentityCreated, ID: want.ID, Time: at, Record: t.AppendRecord(nil)}
-	return &state{identity: &identity, twin: t}, [][]byte{e.encode()}, nil
+	next, event := born(identity, t, at)
+	return next, [][]byte{event}, nil
+}
+
+// born is the first state of an identity, and the event that tells of it.
+func born(identity device.Identity, t *twin.Twin, at time.Time) (*state, []byte) {
+	e := Event{Kind: IdentityCreated, ID: identity.ID, Time: at, Record: t.AppendRecord(nil)}
+	return &state{identity: &identity, twin: t}, e.encode()
 }
 
 // replaced makes the state after a PUT of an identity that exists. With content
@@ -174,14 +217,6 @@ func replaced(old *state, want device.Identity, parent *device.Identity, content
 	return &withIdentity, events, nil
 }
 
-// devicesOnly refuses module ids: this version registers devices.
-func devicesOnly(id device.ID) error {
-	if id.IsModule() {
-		return fault.New(fault.InvalidOperation, "%q: this version of the hub has no module identities yet", id)
-	}
-	return nil
-}
-
 // parentOf finds the edge device that want names as its parent, or nil.
 func (h *Hub) parentOf(want device.Identity) (*device.Identity, error) {
 	id, ok := device.ScopeDevice(want.ParentScope())
@@ -195,10 +230,10 @@ func (h *Hub) parentOf(want device.Identity) (*device.Identity, error) {
 	return s.identity, nil
 }
 
-// DeleteIdentity removes the identity and everything that belongs to it. c must
-// not be "".
+// DeleteIdentity removes the identity and everything that belongs to it, its
+// modules included. c must not be "". A device may delete its modules.
 func (h *Hub) DeleteIdentity(ctx context.Context, who auth.Principal, id device.ID, c Condition) error {
-	if err := who.May(auth.RegistryWrite); err != nil {
+	if err := mayKeep(who, id, auth.RegistryWrite); err != nil {
 		return err
 	}
 	if c == "" {
@@ -208,20 +243,21 @@ func (h *Hub) DeleteIdentity(ctx context.Context, who auth.Principal, id device.
 }
 
 func (h *Hub) delete(ctx context.Context, id device.ID, c Condition) error {
-	if err := devicesOnly(id); err != nil {
-		return err
-	}
-	_, err := h.heads.update(ctx, id, func(old *state) (*state, [][]byte, error) {
-		if !old.registered() {
-			return nil, nil, notRegistered(id)
+	return h.heads.updateFamily(ctx, id.Parent(), func(f *family) ([][]byte, error) {
+		old, err := f.read(id)
+		if err == nil {
+			err = mayWrite(id, old, f.device())
 		}
-		if !c.holds(old.identity.Etag) {
-			return nil, nil, etagMoved(id, c, old.identity.Etag)
+		if err == nil {
+			err = putExisting.admits(id, old, c)
 		}
-		e := Event{Kind: IdentityDeleted, ID: id, Time: now(), Revoked: true, Record: old.twin.AppendRecord(nil)}
-		return new(state), [][]byte{e.encode()}, nil
+		if err != nil {
+			return nil, err
+		}
+		event := f.remove(id, old, now())
+		more, err := f.follow(id, old)
+		return append([][]byte{event}, more...), err
 	})
-	return err
 }
 
 func etagMoved(id device.ID, given Condition, have string) error {

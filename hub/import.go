@@ -9,6 +9,7 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hubtwin/hubtwin/auth"
 	"github.com/hubtwin/hubtwin/device"
@@ -186,8 +187,42 @@ func (im *importer) try(ctx context.Context, l device.Line) error {
 		if err := im.settleScopes(&l.Item.Identity); err != nil {
 			return err
 		}
+		if restores(l.Item) {
+			return im.restore(ctx, l.Item)
+		}
 	}
 	return im.hub.bulkItem(ctx, l.Item, im.Rules, func() (*twin.Replacement, error) { return im.content(l.Item) })
+}
+
+// restores tells whether a line is what an export says of a system module. The hub
+// makes such a module, so the line may only update its twin (REST sheet, 6.4).
+func restores(item device.BulkItem) bool {
+	return item.Identity.ID.IsSystem() && item.Mode == device.BulkUpdateTwin
+}
+
+// restore carries out such a line. A twin that nobody has written since the hub
+// made it becomes the one that was exported, with reported properties and times;
+// any other one is updated.
+func (im *importer) restore(ctx context.Context, item device.BulkItem) error {
+	apply, err := im.restoring(item)
+	if err == nil {
+		_, err = im.hub.changeTwin(ctx, item.Identity.ID, Any, apply)
+	}
+	return err
+}
+
+func (im *importer) restoring(item device.BulkItem) (twinChange, error) {
+	p, err := itemPatch(item, im.Rules)
+	if err != nil {
+		return nil, err
+	}
+	content, err := im.content(item)
+	return func(t *twin.Twin, at time.Time) (*twin.Twin, *twin.Change, error) {
+		if content != nil && t.Untouched() {
+			return twin.Restore(content, at)
+		}
+		return t.Merge(p, at)
+	}, err
 }
 
 // content is the twin of a line, or nil.

@@ -75,7 +75,7 @@ func exportText(t testing.TB, h *hub.Hub, o hub.ExportOptions) string {
 // without etags, keys and metadata; everything else is a line of the import. In
 // files whose first line is "all-or-nothing" the import is that.
 func TestImportGolden(t *testing.T) {
-	for _, name := range []string{"lines", "modes", "broken", "nothing", "parents"} {
+	for _, name := range []string{"lines", "modes", "broken", "nothing", "parents", "modules", "modules-nothing"} {
 		t.Run(name, func(t *testing.T) {
 			text, err := os.ReadFile("testdata/import/" + name + ".txt")
 			if err != nil {
@@ -179,6 +179,10 @@ func TestExportImportExport(t *testing.T) {
 			fmt.Fprintf(&b, `{"id":"d%d","status":%q,"statusReason":%q,"capabilities":{"iotEdge":%v},"tags":%s,"properties":{"desired":%s,"reported":%s}}`+"\n",
 				n, rapid.SampledFrom([]string{"enabled", "disabled"}).Draw(rt, "status"), rapid.SampledFrom([]string{"", "why"}).Draw(rt, "reason"),
 				rapid.Bool().Draw(rt, "edge"), fleet.Section(rt), fleet.Section(rt), fleet.Section(rt))
+			for m := range rapid.IntRange(0, 2).Draw(rt, "modules") {
+				fmt.Fprintf(&b, `{"id":"d%d","moduleId":"m%d","managedBy":"me","tags":%s,"properties":{"desired":%s,"reported":%s}}`+"\n",
+					n, m, fleet.Section(rt), fleet.Section(rt), fleet.Section(rt))
+			}
 		}
 		mustImport(t, first, b.String())
 		// Later writes, so that not all has one time and version.
@@ -188,7 +192,9 @@ func TestExportImportExport(t *testing.T) {
 		text := exportText(t, first, hub.ExportOptions{})
 		second, end := openApart(t)
 		defer end()
-		mustImport(t, second, text)
+		if failures, _, err := importText(t, second, text, hub.ImportOptions{AllOrNothing: rapid.Bool().Draw(rt, "all or nothing")}); err != nil {
+			rt.Fatalf("%v, %q", err, failures)
+		}
 		if diff := cmp.Diff(ownLife(text), ownLife(exportText(t, second, hub.ExportOptions{}))); diff != "" {
 			rt.Fatalf("(-first +second):\n%s", diff)
 		}

@@ -20,15 +20,17 @@ type checker struct {
 	mu sync.RWMutex
 	// seen are the ids of the lines so far, and whether they may create them. An
 	// id is two hashes: that two ids share both will not happen.
-	seen    map[[2]uint64]bool
-	second  maphash.Seed
+	seen   map[[2]uint64]bool
+	second maphash.Seed
+	// modules is how many modules of a device the lines so far create.
+	modules map[[2]uint64]int
 	parents []device.Line // whose parents are not there, and may be in later lines
 }
 
 // check finds every line that is wrong. It returns ErrNothingImported if there
 // is one.
 func (im *importer) check(ctx context.Context, lines iter.Seq2[device.Line, error]) error {
-	c := &checker{importer: im, seen: map[[2]uint64]bool{}, second: maphash.MakeSeed()}
+	c := &checker{importer: im, seen: map[[2]uint64]bool{}, second: maphash.MakeSeed(), modules: map[[2]uint64]int{}}
 	if err := im.each(ctx, c.noting(lines), c.checkLine); err != nil {
 		return err
 	}
@@ -106,17 +108,24 @@ func (c *checker) checkItem(l device.Line) error {
 		return c.checkPut(l, old, mode, cond)
 	}
 	id := item.Identity.ID
+	if restores(item) && !old.registered() && c.creates(id.Parent()) {
+		_, err := c.restoring(item) // The module comes with its device.
+		return err
+	}
 	switch item.Mode {
 	case device.BulkDelete:
-		return putExisting.admits(id, old, Any)
+		return c.checkDelete(id, old, Any)
 	case device.BulkDeleteIfMatchEtag:
-		return putExisting.admits(id, old, mustMatch(item.Etag))
+		return c.checkDelete(id, old, mustMatch(item.Etag))
 	}
 	return c.checkPatch(item, old)
 }
 
 func (c *checker) checkPut(l device.Line, old *state, mode putMode, cond Condition) error {
 	want := l.Item.Identity
+	if err := c.mayWrite(want.ID, old); err != nil {
+		return err
+	}
 	if err := mode.admits(want.ID, old, cond); err != nil {
 		return err
 	}
@@ -128,24 +137,51 @@ func (c *checker) checkPut(l device.Line, old *state, mode putMode, cond Conditi
 	case old.registered():
 		_, _, err = old.twin.Replace(content, now())
 	default:
-		_, err = twin.Restore(content, now())
+		_, _, err = twin.Restore(content, now())
 	}
+	switch {
+	case err != nil:
+		return err
+	case !want.ID.IsModule():
+		return c.checkParent(l)
+	case !old.registered():
+		return c.countModule(want.ID)
+	}
+	return nil
+}
+
+func (c *checker) checkDelete(id device.ID, old *state, cond Condition) error {
+	if err := c.mayWrite(id, old); err != nil {
+		return err
+	}
+	return putExisting.admits(id, old, cond)
+}
+
+// mayWrite is the rule of that name, where the device of a module may also come
+// with an earlier line.
+func (c *checker) mayWrite(id device.ID, old *state) error {
+	dev, err := c.hub.heads.read(id.Parent())
 	if err != nil {
 		return err
 	}
-	if want.ID.IsModule() {
-		return c.checkDevice(want.ID.Parent())
-	}
-	return c.checkParent(l)
-}
-
-// checkDevice tells whether a module's device is there, or in an earlier line.
-func (c *checker) checkDevice(dev device.ID) error {
-	s, err := c.hub.heads.read(dev)
-	if err == nil && !s.registered() && !c.creates(dev) {
-		err = notRegistered(dev)
+	err = mayWrite(id, old, dev)
+	if fault.Is(err, fault.DeviceNotFound) && c.creates(id.Parent()) {
+		return nil
 	}
 	return err
+}
+
+// countModule counts a module that a line creates.
+func (c *checker) countModule(id device.ID) error {
+	dev, err := c.hub.heads.read(id.Parent())
+	if err != nil {
+		return err
+	}
+	name := c.name(id.Parent())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.modules[name]++
+	return mayHave(id.Device, ownModules(dev.modules)+c.modules[name])
 }
 
 // checkParent looks for the edge device that is named as a parent. It may come
@@ -180,19 +216,4 @@ func (c *checker) checkPatch(item device.BulkItem, old *state) error {
 		_, _, err = old.twin.Merge(p, now())
 	}
 	return err
-}
-
-// admits tells whether a put may meet old.
-func (m putMode) admits(id device.ID, old *state, c Condition) error {
-	switch {
-	case !old.registered() && m == putExisting:
-		return notRegistered(id)
-	case !old.registered():
-		return nil
-	case m == putNew:
-		return fault.New(fault.DeviceAlreadyExists, "A device with ID '%s' is already registered.", id)
-	case !c.holds(old.identity.Etag):
-		return etagMoved(id, c, old.identity.Etag)
-	}
-	return nil
 }

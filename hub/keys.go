@@ -33,6 +33,7 @@ const (
 	partConnection    = 'c'
 	partSubscriptions = 's'
 	partQueue         = 'q' // of messages that wait for the identity
+	partModules       = 'm' // of a device: the ids of its modules
 )
 
 var (

@@ -33,7 +33,7 @@ func toDevice(id, ack string, ttl time.Duration) *message.Message {
 
 func sendMessage(t testing.TB, h *hub.Hub, name string, m *message.Message) {
 	t.Helper()
-	if err := h.SendMessage(context.Background(), owner, device.ID{Device: name}, m); err != nil {
+	if err := h.SendMessage(context.Background(), owner, named(name), m); err != nil {
 		t.Fatal(err)
 	}
 }

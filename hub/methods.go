@@ -142,8 +142,15 @@ func (h *Hub) tryToReach(id device.ID, try func(presence.Device) (func(), error)
 		return nil, err
 	case !s.registered():
 		return nil, notRegistered(id)
-	case s.identity.Status == device.Disabled:
-		return nil, fault.New(fault.DeviceNotFound, "device %q is disabled", id)
+	}
+	dev := s
+	if id.IsModule() {
+		if dev, err = h.heads.read(id.Parent()); err != nil {
+			return nil, err
+		}
+	}
+	if dev.registered() && dev.identity.Status == device.Disabled {
+		return nil, fault.New(fault.DeviceNotFound, "device %q is disabled", id.Device)
 	}
 	link := h.table.Find(id)
 	if link == nil {

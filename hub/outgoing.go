@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 
 	"github.com/hubtwin/hubtwin/device"
@@ -117,6 +118,10 @@ func (o *outgoing) tell(events [][]byte, twinOf func(device.ID) *twin.Twin) []ev
 			continue
 		}
 		e, err := o.message(f, b)
+		if err == errUntold {
+			o.counts.dropped.Add(1)
+			continue
+		}
 		if err != nil {
 			o.log.Error("tell of a change", slog.Any("error", err))
 			continue
@@ -137,6 +142,15 @@ func (o *outgoing) tell(events [][]byte, twinOf func(device.ID) *twin.Twin) []ev
 type fact struct {
 	source         message.Source
 	opType, schema string
+}
+
+// of is the fact about id: the life of a module has names of its own.
+func (f fact) of(id device.ID) fact {
+	if id.IsModule() && f.source == message.DeviceLifecycleEvents {
+		f.opType = strings.Replace(f.opType, "Device", "Module", 1)
+		f.schema = "moduleLifecycleNotification"
+	}
+	return f
 }
 
 var facts = map[EventKind]fact{
@@ -161,7 +175,7 @@ func (o *outgoing) message(f fact, stored []byte) (*message.Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	return o.envelope(f, e, randomHex(6), body), nil
+	return o.envelope(f.of(e.ID), e, randomHex(6), body), nil
 }
 
 // envelope puts around a body what all events of the hub have.

@@ -18,6 +18,7 @@ type state struct {
 	connection    *connectionRecord
 	subscriptions []Subscription
 	queue         *c2d.Queue // of messages; nil if there never was one
+	modules       []string   // the ids of a device's modules, in their order
 
 	// along are writes that are committed with the state, and no part of it:
 	// bodies of messages, and feedback. Once they are in the batch it is nil.
@@ -27,7 +28,7 @@ type state struct {
 	sizes     [len(partOrder)]int            // of the stored parts, for the bound of the cache
 }
 
-var partOrder = [...]byte{partConnection, partIdentity, partSubscriptions, partTwin, partQueue}
+var partOrder = [...]byte{partConnection, partIdentity, partSubscriptions, partTwin, partQueue, partModules}
 
 // footprint is about how much memory s takes: a decoded twin is several times
 // its stored size.
@@ -72,6 +73,9 @@ func (s *state) setPart(part byte, r store.Record) (err error) {
 	case partQueue:
 		i = 4
 		s.queue, err = c2d.Decode(r.Value)
+	case partModules:
+		i = 5
+		err = json.Unmarshal(r.Value, &s.modules)
 	default:
 		return fmt.Errorf("stored part %q is not known to this version", part)
 	}
@@ -96,6 +100,8 @@ func (s *state) part(i int) ([]byte, error) {
 		return s.twin.AppendBinary(make([]byte, 0, s.sizes[3]+256)), nil
 	case i == 4 && s.queue != nil:
 		return s.queue.AppendBinary(nil), nil
+	case i == 5 && len(s.modules) > 0:
+		return json.Marshal(s.modules)
 	}
 	return nil, nil
 }
@@ -104,13 +110,15 @@ func (s *state) part(i int) ([]byte, error) {
 func (s *state) changed(next *state) (c [len(partOrder)]bool) {
 	c[0] = s.connection != next.connection
 	c[1] = s.identity != next.identity
-	c[2] = !sameSubscriptions(s.subscriptions, next.subscriptions)
+	c[2] = !sameList(s.subscriptions, next.subscriptions)
 	c[3] = s.twin != next.twin
 	c[4] = s.queue != next.queue
+	c[5] = !sameList(s.modules, next.modules)
 	return c
 }
 
-func sameSubscriptions(a, b []Subscription) bool {
+// sameList tells whether both are one slice: what changes is made anew.
+func sameList[T any](a, b []T) bool {
 	if len(a) != len(b) || (a == nil) != (b == nil) {
 		return false
 	}

@@ -33,10 +33,10 @@ func ParseImport(tags, desired, reported []byte, r Rules) (*Replacement, error) 
 // Restore makes the twin of an identity created at now from an import. Unlike
 // [Twin.Replace] it takes each $version as it is given: nobody has seen another
 // one. The error is ArgumentInvalid, for a section that is too large.
-func Restore(r *Replacement, now time.Time) (*Twin, error) {
-	t, _, err := New(now).Replace(r, now)
+func Restore(r *Replacement, now time.Time) (*Twin, *Change, error) {
+	t, change, err := New(now).Replace(r, now)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if n := r.desired.kept.number; n != 0 {
 		t.desired.version = n
@@ -44,7 +44,7 @@ func Restore(r *Replacement, now time.Time) (*Twin, error) {
 	if n := r.reported.kept.number; n != 0 {
 		t.reported.version = n
 	}
-	return t, nil
+	return t, change, nil
 }
 
 // keep gives the section the stamp it had, and its $version unless that would go

@@ -25,7 +25,7 @@ func mustRestore(t *testing.T, tags, desired, reported string) *Twin {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := Restore(r, restored)
+	got, _, err := Restore(r, restored)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func FuzzImport(f *testing.F) {
 		if err != nil {
 			return
 		}
-		first, err := Restore(r, restored)
+		first, _, err := Restore(r, restored)
 		if err != nil {
 			return
 		}

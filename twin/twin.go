@@ -87,6 +87,9 @@ func (t *Twin) AppendEtag(dst []byte) []byte {
 // always holds (twin-semantics section 6).
 func (t *Twin) Version() int64 { return t.etag + t.reported.version }
 
+// Untouched tells whether nobody has written the twin since it was created.
+func (t *Twin) Untouched() bool { return t.etag == 1 && t.reported.version == 1 }
+
 // DesiredVersion is $version of the desired properties.
 func (t *Twin) DesiredVersion() int64 { return t.desired.version }
 

@@ -65,6 +65,7 @@ func TestFormats(t *testing.T) {
 		{"hub", "partConnection", "docs/formats/store.md", "| `%s` | connection |"},
 		{"hub", "partIdentity", "docs/formats/store.md", "| `%s` | identity |"},
 		{"hub", "partSubscriptions", "docs/formats/store.md", "| `%s` | subscriptions |"},
+		{"hub", "partModules", "docs/formats/store.md", "| `%s` | modules |"},
 		{"hub", "partTwin", "docs/formats/store.md", "| `%s` | twin |"},
 		{"hub", "TwinUpdated", "docs/formats/store.md", "| %s | `TwinUpdated` |"},
 		{"hub", "TwinReplaced", "docs/formats/store.md", "| %s | `TwinReplaced` |"},
