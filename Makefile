@@ -56,4 +56,5 @@ bench: ## benchmarks, in the format of benchstat
 e2e: ## official SDKs against a real process (needs Node and npm)
 	npm ci --prefix examples/tutorial --no-audit --no-fund
 	npm ci --prefix e2e/sdk --no-audit --no-fund
+	npm ci --prefix e2e/azurite --no-audit --no-fund
 	$(GO) test -count=1 ./e2e
