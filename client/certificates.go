@@ -38,7 +38,7 @@ func (c *Client) Certificates(ctx context.Context) ([]Certificate, error) {
 	return list.Value, err
 }
 
-// Certificate reads one of them. It fails with GenericNotFound.
+// Certificate reads one of them. It fails with CertificateNotFound.
 func (c *Client) Certificate(ctx context.Context, name string) (Certificate, error) {
 	return c.certificate(ctx, get("$hubtwin", "certificates", name))
 }

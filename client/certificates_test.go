@@ -44,7 +44,7 @@ func TestCertificates(t *testing.T) {
 	if err := c.DeleteCertificate(ctx, "plant"); err != nil {
 		t.Error(err)
 	}
-	if _, err := c.Certificate(ctx, "plant"); !is(err, fault.GenericNotFound) {
+	if _, err := c.Certificate(ctx, "plant"); !is(err, fault.CertificateNotFound) {
 		t.Errorf("reading what was deleted: %v", err)
 	}
 }

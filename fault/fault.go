@@ -49,6 +49,7 @@ const (
 	GenericNotFound                 Code = 404000
 	DeviceNotFound                  Code = 404001
 	JobNotFound                     Code = 404002
+	CertificateNotFound             Code = 404008
 	ModuleNotFound                  Code = 404010
 	DeviceNotOnline                 Code = 404103
 	DeviceConnectionClosedRemotely  Code = 404104
@@ -105,6 +106,7 @@ var catalogue = map[Code]entry{
 	GenericNotFound:                 {"GenericNotFound", "there is nothing at this path"},
 	DeviceNotFound:                  {"DeviceNotFound", "the device is not registered"},
 	JobNotFound:                     {"JobNotFound", "there is no such job"},
+	CertificateNotFound:             {"CertificateNotFound", "there is no certificate authority of this name"},
 	ModuleNotFound:                  {"ModuleNotFound", "the module is not registered"},
 	DeviceNotOnline:                 {"DeviceNotOnline", "the device is not connected, and did not connect in time"},
 	DeviceConnectionClosedRemotely:  {"DeviceConnectionClosedRemotely", "the device's connection ended before it answered"},

@@ -72,7 +72,7 @@ func (h *Hub) Authorities(who auth.Principal) ([]auth.Authority, error) {
 	return h.authorities.list(), nil
 }
 
-// Authority reads one of them. The fault is GenericNotFound.
+// Authority reads one of them. The fault is CertificateNotFound.
 func (h *Hub) Authority(who auth.Principal, name string) (auth.Authority, error) {
 	if err := who.May(auth.RegistryRead); err != nil {
 		return auth.Authority{}, err
@@ -87,7 +87,7 @@ func (h *Hub) Authority(who auth.Principal, name string) (auth.Authority, error)
 }
 
 func noAuthority(name string) error {
-	return fault.New(fault.GenericNotFound, "there is no certificate %q", name)
+	return fault.New(fault.CertificateNotFound, "there is no certificate %q", name)
 }
 
 var authorityName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
@@ -130,7 +130,7 @@ func (h *Hub) AddAuthority(ctx context.Context, who auth.Principal, name string,
 
 // VerifyAuthority takes proof, PEM or DER, that somebody holds the key of a
 // certificate, which counts from then on; see [auth.Authority.Prove]. Faults are
-// GenericNotFound and ArgumentInvalid.
+// CertificateNotFound and ArgumentInvalid.
 func (h *Hub) VerifyAuthority(ctx context.Context, who auth.Principal, name string, proof []byte) (auth.Authority, error) {
 	return h.editAuthority(ctx, who, name, func(a *auth.Authority) error {
 		if err := a.Prove(proof, now()); err != nil {
@@ -142,7 +142,7 @@ func (h *Hub) VerifyAuthority(ctx context.Context, who auth.Principal, name stri
 }
 
 // EnableAuthority says whether a certificate counts, if it is verified. Connections
-// of devices that it let in end when it does not. The fault is GenericNotFound.
+// of devices that it let in end when it does not. The fault is CertificateNotFound.
 func (h *Hub) EnableAuthority(ctx context.Context, who auth.Principal, name string, enabled bool) (auth.Authority, error) {
 	return h.editAuthority(ctx, who, name, func(a *auth.Authority) error {
 		a.Enabled = enabled
@@ -151,7 +151,7 @@ func (h *Hub) EnableAuthority(ctx context.Context, who auth.Principal, name stri
 }
 
 // DeleteAuthority forgets a certificate. Connections of devices that it let in end.
-// The fault is GenericNotFound.
+// The fault is CertificateNotFound.
 func (h *Hub) DeleteAuthority(ctx context.Context, who auth.Principal, name string) error {
 	if err := who.May(auth.RegistryWrite); err != nil {
 		return err

@@ -113,9 +113,9 @@ func TestAuthorities(t *testing.T) {
 	if err := h.DeleteAuthority(t.Context(), owner, "plant"); err != nil {
 		t.Fatal(err)
 	}
-	wantFault(t, h.DeleteAuthority(t.Context(), owner, "plant"), fault.GenericNotFound)
+	wantFault(t, h.DeleteAuthority(t.Context(), owner, "plant"), fault.CertificateNotFound)
 	_, err = h.Authority(owner, "plant")
-	wantFault(t, err, fault.GenericNotFound)
+	wantFault(t, err, fault.CertificateNotFound)
 	addAuthority(t, h, "plant", root) // there is room again, and for the same one
 }
 
@@ -279,5 +279,5 @@ func TestAuthorityThatIsNotDurable(t *testing.T) {
 		t.Error("it counts")
 	}
 	_, err := h.Authority(owner, "plant")
-	wantFault(t, err, fault.GenericNotFound)
+	wantFault(t, err, fault.CertificateNotFound)
 }
