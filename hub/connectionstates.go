@@ -155,6 +155,25 @@ func (s *connectionStates) then(id device.ID) bool {
 	return l != nil && l.Used()
 }
 
+// untold takes differences back that could not be told: the next sample has them,
+// unless identities are by then what they were.
+func (s *connectionStates) untold(events []Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range events {
+		c, ok := s.changed[e.ID]
+		if !ok && len(s.changed) >= maxChanges {
+			s.out.counts.dropped.Add(1)
+			continue
+		}
+		if !ok {
+			c.at = e.Time
+		}
+		c.before = e.Kind == Disconnected
+		s.changed[e.ID] = c
+	}
+}
+
 // message makes the message that tells of a difference.
 func (s *connectionStates) message(e Event) *message.Event {
 	f := connectedFact
@@ -201,27 +220,37 @@ func (h *Hub) tellStates(ctx context.Context) {
 // maxToldTogether is how many events of connections are in one commit.
 const maxToldTogether = 500
 
-func (h *Hub) tellDifferences() error {
+// tellDifferences tells what has changed since the last sample. What can't be told
+// counts as changed until the next one. The error is the first of all.
+func (h *Hub) tellDifferences() (failure error) {
+	failed := func(events []Event, err error) {
+		h.states.untold(events)
+		if failure == nil {
+			failure = err
+		}
+	}
 	for part := range slices.Chunk(h.states.take(), maxToldTogether) {
 		r := h.out.routing.Load()
+		told := part[:0]
 		var entries []eventlog.Entry
 		for _, e := range part {
 			var t *twin.Twin
 			if r.table.UsesTwin(message.DeviceConnectionStateEvents) {
 				state, err := h.heads.read(e.ID)
 				if err != nil {
-					return err
+					failed([]Event{e}, err)
+					continue
 				}
 				t = state.twin
 			}
 			list, _ := h.out.route(r, h.states.message(e), t)
-			entries = append(entries, list...)
+			entries, told = append(entries, list...), append(told, e)
 		}
 		decided := make(chan error, 1)
 		h.events.Submit(store.Batch{}, entries, func(_ store.Position, err error) { decided <- err })
 		if err := <-decided; err != nil {
-			return err
+			failed(told, err)
 		}
 	}
-	return nil
+	return failure
 }

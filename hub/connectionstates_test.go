@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"errors"
 	"regexp"
 	"slices"
 	"strings"
@@ -64,6 +65,34 @@ func statesOf(t testing.TB, h *hub.Hub, after *string) (list []string) {
 		}
 	}
 	return list
+}
+
+// TestConnectionStatesAreToldLater: what the store does not take is told with the
+// next sample, unless it is not true any more.
+func TestConnectionStatesAreToldLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, s := openSlow(t)
+		setRouting(t, h, statesTold)
+		number := ""
+		c1, c2 := connect(t, h, register(t, h, "d1"), newRecorder(), true), connect(t, h, register(t, h, "d2"), newRecorder(), true)
+		use(t, c1)
+		use(t, c2)
+		s.hang()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		s.resume(errors.New("no space left on device"))
+		synctest.Wait()
+		if got := statesOf(t, h, &number); got != nil {
+			t.Errorf("told %q, and nothing was stored", got)
+		}
+		c2.Close()
+		use(t, connect(t, h, register(t, h, "d3"), newRecorder(), true))
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got, want := statesOf(t, h, &number), []string{"+d1", "+d3"}; !slices.Equal(got, want) {
+			t.Errorf("told %q, want %q", got, want)
+		}
+	})
 }
 
 // TestConnectionStates: when identities are there and when they are not, and that
