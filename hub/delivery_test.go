@@ -283,6 +283,36 @@ func lettersIn(t testing.TB, dir string) (list []deadLetter) {
 	return list
 }
 
+// TestEndpointsAreAskedAfterALongTime: events that have waited for longer than their
+// time because the hub was off are offered once, and then they are dead letters.
+func TestEndpointsAreAskedAfterALongTime(t *testing.T) {
+	for _, code := range []int{http.StatusOK, http.StatusServiceUnavailable} {
+		synctest.Test(t, func(t *testing.T) {
+			m := memory.New()
+			defer m.Close()
+			down := &hook{answer: func(int, []string) int { return http.StatusServiceUnavailable }}
+			h := open(t, m, func(c *hub.Config) { c.Outside.Transport = down })
+			i := register(t, h, "d1")
+			setRouting(t, h, hookRouting("https://example.com/"))
+			sendTogether(t, h, i, 1, 3)
+			h.Close()
+			time.Sleep(24 * time.Hour)
+			k := &hook{answer: func(int, []string) int { return code }}
+			h = open(t, m, func(c *hub.Config) { c.Outside.Transport = k })
+			defer h.Close()
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			want := hub.EndpointStatus{Delivered: 3}
+			if code != http.StatusOK {
+				want = hub.EndpointStatus{Dropped: 3} // no place for dead letters
+			}
+			if s := h.EndpointStats()[0]; k.calls != 1 || s.Delivered != want.Delivered || s.Dropped != want.Dropped {
+				t.Errorf("answer %d, after %d calls: %+v", code, k.calls, s)
+			}
+		})
+	}
+}
+
 // TestRefusedEvents: one event that a webhook refuses does not stop the others,
 // and is a dead letter at once. Those that were refused with it come one by one.
 func TestRefusedEvents(t *testing.T) {
