@@ -28,8 +28,8 @@
 //
 // # What is not served yet
 //
-// Module identities (404010), jobs, configurations, digital twins but for their
-// commands, and key regeneration (404000).
+// Scheduled jobs, configurations, digital twins but for their commands, and key
+// regeneration (404000).
 //
 // Begin at [New], then routing.go, then twins.go.
 package httpapi
