@@ -132,17 +132,12 @@ func (l *lines) write(text []byte, now time.Time) error {
 		return fmt.Errorf("open the directory: %w", err)
 	}
 	defer root.Close()
-	if l.file != nil && !l.isIn(root) {
-		if err := l.leave(); err != nil {
-			return err
-		}
-	}
 	if l.file == nil {
 		if err := l.resume(root); err != nil {
 			return err
 		}
 	}
-	if l.file == nil || l.size > 0 && l.size+int64(len(text)) > l.maxBytes || now.Sub(l.begun) >= l.maxAge {
+	if l.file == nil || !l.isIn(root) || l.size > 0 && l.size+int64(len(text)) > l.maxBytes || now.Sub(l.begun) >= l.maxAge {
 		if err := l.begin(root, now); err != nil {
 			return err
 		}

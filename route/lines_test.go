@@ -58,6 +58,36 @@ func TestLinesByTime(t *testing.T) {
 	}
 }
 
+// TestLinesAfterARemoval: files that were complete stay so when the newest one is
+// removed, also if there is room in them.
+func TestLinesAfterARemoval(t *testing.T) {
+	root, directory := rootOf(t)
+	l := lines{directory: directory, maxBytes: 100, maxAge: time.Hour}
+	defer l.leave()
+	at := time.Unix(1_700_000_000, 0)
+	complete := strings.Repeat("1", 90) + "\n"
+	for _, text := range []string{complete, strings.Repeat("2", 20) + "\n"} {
+		if err := l.write([]byte(text), at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	names, err := namesIn(root)
+	if err != nil || len(names) != 2 || root.Remove(names[1]) != nil {
+		t.Fatalf("%q, %v", names, err)
+	}
+	if err := l.write([]byte("3\n"), at); err != nil {
+		t.Fatal(err)
+	}
+	if names, err = namesIn(root); err != nil || len(names) != 2 {
+		t.Fatalf("%q, %v", names, err)
+	}
+	for n, want := range []string{complete, "3\n"} {
+		if text, err := fs.ReadFile(root.FS(), names[n]); err != nil || string(text) != want {
+			t.Errorf("%s has %q, %v", names[n], text, err)
+		}
+	}
+}
+
 // TestLinesAfterAFailure: what could not be written leaves nothing behind.
 func TestLinesAfterAFailure(t *testing.T) {
 	root, directory := rootOf(t)
