@@ -194,11 +194,17 @@ func (s *stage) do(line string) error {
 	return errors.New("no such line")
 }
 
+// named is the identity that a name stands for: device, or device/module.
+func named(name string) device.ID {
+	dev, module, _ := strings.Cut(name, "/")
+	return device.ID{Device: dev, Module: module}
+}
+
 // service is a back end.
 func (s *stage) service(line string) error {
 	verb, rest, _ := strings.Cut(line, " ")
 	name, body, _ := strings.Cut(rest, " ")
-	id, ctx := device.ID{Device: name}, s.t.Context()
+	id, ctx := named(name), s.t.Context()
 	identity := device.Identity{ID: id, Status: device.Enabled, Authentication: device.Authentication{Type: device.SAS, PrimaryKey: deviceKey, SecondaryKey: deviceKey}}
 	switch verb {
 	case "injects":
@@ -217,6 +223,9 @@ func (s *stage) service(line string) error {
 		return nil
 	case "creates":
 		_, err := s.hub.PutIdentity(ctx, owner, identity, "")
+		return err
+	case "enables":
+		_, err := s.hub.PutIdentity(ctx, owner, identity, hub.Any)
 		return err
 	case "disables":
 		identity.Status = device.Disabled
@@ -339,7 +348,7 @@ func (s *stage) invoke(call, line string) error {
 	done := make(chan string, 1)
 	s.calls[call], s.hangUps[call] = done, cancel
 	go func() {
-		a, err := s.hub.InvokeMethod(ctx, owner, device.ID{Device: f[0]}, r)
+		a, err := s.hub.InvokeMethod(ctx, owner, named(f[0]), r)
 		var f *fault.Error
 		switch {
 		case errors.As(err, &f):
