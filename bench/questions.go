@@ -72,7 +72,7 @@ func (f fleetSpec) sample(ctx context.Context, c *client.Client) (s samples, err
 		return s, err
 	}
 	s.serial, s.prefix = tags.Serial, tags.Serial[:len("SN-123")]
-	late, err := c.Twin(ctx, fleet.NewSynthetic(f.Seed, f.Twins/100*99).ID)
+	late, err := c.Twin(ctx, fleet.NewSynthetic(f.Seed, f.Twins/100*99).ID, "")
 	if err != nil {
 		return s, err
 	}

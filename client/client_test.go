@@ -144,13 +144,13 @@ func TestTwin(t *testing.T) {
 	c, ctx := open(t, "iothubowner"), t.Context()
 	createDevices(t, c, "d1")
 
-	fresh, err := c.Twin(ctx, "d1")
+	fresh, err := c.Twin(ctx, "d1", "")
 	if err != nil || fresh.DeviceID != "d1" || fresh.Version != 2 || fresh.Tags != nil || !json.Valid(fresh.Document) {
 		t.Errorf("fresh twin %+v, %v", fresh, err)
 	}
 
 	// Text goes there and back as it was written.
-	patched, err := c.PatchTwin(ctx, "d1", json.RawMessage(`{"tags": {"n": 1.0, "s": "a<b&c"}, "properties": {"desired": {"rate": 5}}}`), fresh.Etag)
+	patched, err := c.PatchTwin(ctx, "d1", "", json.RawMessage(`{"tags": {"n": 1.0, "s": "a<b&c"}, "properties": {"desired": {"rate": 5}}}`), fresh.Etag)
 	if err != nil || string(patched.Tags) != `{"n":1.0,"s":"a<b&c"}` || !strings.HasPrefix(string(patched.Properties.Desired), `{"rate":5,"$metadata":`) {
 		t.Errorf("patched twin %s, %v", patched.Document, err)
 	}
@@ -158,18 +158,18 @@ func TestTwin(t *testing.T) {
 		t.Errorf("patched twin %s", patched.Document)
 	}
 
-	if _, err := c.PatchTwin(ctx, "d1", json.RawMessage(`{}`), fresh.Etag); !is(err, fault.PreconditionFailed) {
+	if _, err := c.PatchTwin(ctx, "d1", "", json.RawMessage(`{}`), fresh.Etag); !is(err, fault.PreconditionFailed) {
 		t.Errorf("patching a stale twin: %v", err)
 	}
-	if _, err := c.ReplaceTwin(ctx, "d1", json.RawMessage(`{}`), fresh.Etag); !is(err, fault.PreconditionFailed) {
+	if _, err := c.ReplaceTwin(ctx, "d1", "", json.RawMessage(`{}`), fresh.Etag); !is(err, fault.PreconditionFailed) {
 		t.Errorf("replacing a stale twin: %v", err)
 	}
 
-	replaced, err := c.ReplaceTwin(ctx, "d1", json.RawMessage(`{"tags":{"b":2}}`), "")
+	replaced, err := c.ReplaceTwin(ctx, "d1", "", json.RawMessage(`{"tags":{"b":2}}`), "")
 	if err != nil || string(replaced.Tags) != `{"b":2}` || strings.Contains(string(replaced.Document), "rate") {
 		t.Errorf("replaced twin %s, %v", replaced.Document, err)
 	}
-	if _, err := c.PatchTwin(ctx, "d1", nil, ""); !is(err, fault.ArgumentNull) {
+	if _, err := c.PatchTwin(ctx, "d1", "", nil, ""); !is(err, fault.ArgumentNull) {
 		t.Errorf("patching with nothing: %v", err)
 	}
 }
@@ -254,7 +254,7 @@ func TestStatistics(t *testing.T) {
 // The text of an error must do without a look into the documentation.
 func TestErrorText(t *testing.T) {
 	c, ctx := open(t, "service"), t.Context()
-	_, notFound := c.Twin(ctx, "pump-7")
+	_, notFound := c.Twin(ctx, "pump-7", "")
 	_, noRight := c.Device(ctx, "pump-7")
 	for _, test := range []struct {
 		err  error
@@ -278,7 +278,7 @@ func TestContext(t *testing.T) {
 	c := open(t, "iothubowner")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := c.Twin(ctx, "d1")
+	_, err := c.Twin(ctx, "d1", "")
 	if !errors.Is(err, context.Canceled) || errors.As(err, new(*client.Error)) {
 		t.Errorf("got %v", err)
 	}
@@ -294,7 +294,7 @@ func TestUnknownAuthority(t *testing.T) {
 	}
 	defer c.Close()
 	var unknown x509.UnknownAuthorityError
-	if _, err := c.Twin(t.Context(), "d1"); !errors.As(err, &unknown) {
+	if _, err := c.Twin(t.Context(), "d1", ""); !errors.As(err, &unknown) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -28,9 +28,13 @@ type Error struct {
 func (e *Error) Error() string {
 	message := e.Message
 	switch {
-	// Of a device that is not there the hub says the id and no more.
-	case e.Code == fault.DeviceNotFound && message != "" && !strings.Contains(message, " "):
-		message = fmt.Sprintf("device %q is not registered", message)
+	// Of a device or module that is not there the hub says the id and no more.
+	case (e.Code == fault.DeviceNotFound || e.Code == fault.ModuleNotFound) && message != "" && !strings.Contains(message, " "):
+		kind := "device"
+		if strings.Contains(message, "/") {
+			kind = "module"
+		}
+		message = fmt.Sprintf("%s %q is not registered", kind, message)
 	case message == "":
 		message = http.StatusText(e.Status)
 	}

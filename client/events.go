@@ -67,14 +67,15 @@ func (m Message) header() http.Header {
 	return h
 }
 
-// SendEvent sends a message in the name of a device, and returns when the hub has
-// it on disk. The policy needs the right DeviceConnect.
-func (c *Client) SendEvent(ctx context.Context, deviceID string, m Message) error {
+// SendEvent sends a message in the name of a device, or of its module if that is not
+// "", and returns when the hub has it on disk. The policy needs the right
+// DeviceConnect.
+func (c *Client) SendEvent(ctx context.Context, id, module string, m Message) error {
 	body := m.Body
 	if body == nil {
 		body = []byte{}
 	}
-	r := request{method: http.MethodPost, path: []string{"devices", deviceID, "messages", "events"}, header: m.header(), body: body}
+	r := request{method: http.MethodPost, path: identityPath("devices", id, module, "messages", "events"), header: m.header(), body: body}
 	_, err := c.do(ctx, r, nil)
 	return err
 }

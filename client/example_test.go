@@ -27,7 +27,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	tags := json.RawMessage(`{"tags":{"location":{"region":"US","plant":"Redmond43"}}}`)
-	if _, err := c.PatchTwin(ctx, "device1", tags, ""); err != nil {
+	if _, err := c.PatchTwin(ctx, "device1", "", tags, ""); err != nil {
 		log.Fatal(err)
 	}
 	for page, err := range c.Query(ctx, "SELECT deviceId FROM devices WHERE tags.location.plant = 'Redmond43'", 100) {

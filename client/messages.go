@@ -31,7 +31,7 @@ func (c *Client) SendMessage(ctx context.Context, id, module string, m Command) 
 	if !m.Expiry.IsZero() {
 		h["iothub-expiry"] = []string{m.Expiry.UTC().Format(time.RFC3339Nano)}
 	}
-	_, err := c.do(ctx, request{method: http.MethodPost, path: queueOf(id, module, "messages", "deviceBound"), header: h, body: m.Body}, nil)
+	_, err := c.do(ctx, request{method: http.MethodPost, path: identityPath("devices", id, module, "messages", "deviceBound"), header: h, body: m.Body}, nil)
 	return err
 }
 
@@ -41,16 +41,8 @@ func (c *Client) PurgeMessages(ctx context.Context, id, module string) (int, err
 	var answer struct {
 		Purged int `json:"totalMessagesPurged"`
 	}
-	_, err := c.do(ctx, request{method: http.MethodDelete, path: queueOf(id, module, "commands")}, &answer)
+	_, err := c.do(ctx, request{method: http.MethodDelete, path: identityPath("devices", id, module, "commands")}, &answer)
 	return answer.Purged, err
-}
-
-func queueOf(id, module string, rest ...string) []string {
-	path := []string{"devices", id}
-	if module != "" {
-		path = append(path, "modules", module)
-	}
-	return append(path, rest...)
 }
 
 // Feedback tells what became of a message to a device.

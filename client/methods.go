@@ -42,10 +42,7 @@ func (c *Client) InvokeMethod(ctx context.Context, id, module string, m Method) 
 	if err != nil {
 		return MethodAnswer{}, err
 	}
-	path := []string{"twins", id, "methods"}
-	if module != "" {
-		path = []string{"twins", id, "modules", module, "methods"}
-	}
+	path := identityPath("twins", id, module, "methods")
 	var a MethodAnswer
 	if _, err := c.do(ctx, request{method: http.MethodPost, path: path, body: body}, &a.Document); err != nil {
 		return MethodAnswer{}, err

@@ -45,7 +45,7 @@ func TestInvokeMethod(t *testing.T) {
 	}{
 		{"d2"}:       {fault.DeviceNotFound, `device "d2" is not registered (DeviceNotFound, HTTP 404)`},
 		{"d1"}:       {fault.DeviceNotOnline, `The operation failed because the requested device isn't online: "d1" is not connected (DeviceNotOnline, HTTP 404)`},
-		{"d1", "m1"}: {fault.ModuleNotFound, "(ModuleNotFound, HTTP 404)"},
+		{"d1", "m1"}: {fault.ModuleNotFound, `module "d1/m1" is not registered (ModuleNotFound, HTTP 404)`},
 	} {
 		_, err := c.InvokeMethod(ctx, target[0], target[1], m)
 		var e *client.Error

@@ -43,7 +43,7 @@ func TestKill9(t *testing.T) {
 		work.Go(func() {
 			for n := tagged + 1; ; n++ {
 				patch := json.RawMessage(fmt.Sprintf(`{"tags":{"n":%d}}`, n))
-				if _, err := c.PatchTwin(context.Background(), fleet[0].id, patch, ""); err != nil {
+				if _, err := c.PatchTwin(context.Background(), fleet[0].id, "", patch, ""); err != nil {
 					return
 				}
 				tagged = n
@@ -164,7 +164,7 @@ func (d *rawDevice) appendPatch(out []byte) []byte {
 // an answer can be lost with the connection.
 func (d *rawDevice) check(t *testing.T, c *client.Client) {
 	t.Helper()
-	twin, err := c.Twin(context.Background(), d.id)
+	twin, err := c.Twin(context.Background(), d.id, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func (d *rawDevice) check(t *testing.T, c *client.Client) {
 
 func tag(t *testing.T, c *client.Client, id string) int {
 	t.Helper()
-	twin, err := c.Twin(context.Background(), id)
+	twin, err := c.Twin(context.Background(), id, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -99,7 +99,7 @@ func (d pageDevice) fill(t *testing.T, c *client.Client, address string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.PatchTwin(context.Background(), d.DeviceID, document, ""); err != nil {
+	if _, err := c.PatchTwin(context.Background(), d.DeviceID, "", document, ""); err != nil {
 		t.Fatal(err)
 	}
 	if d.Reported != nil {
@@ -136,7 +136,7 @@ func (d pageDevice) report(t *testing.T, c *client.Client, address string) {
 	}
 	waitFor := func(text string) {
 		waitUntil(t, d.DeviceID+" to have "+text, func() bool {
-			twin, err := c.Twin(context.Background(), d.DeviceID)
+			twin, err := c.Twin(context.Background(), d.DeviceID, "")
 			return err == nil && strings.Contains(string(twin.Document), text)
 		})
 	}

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/hubtwin/hubtwin/device"
 	"github.com/hubtwin/hubtwin/server"
 )
 
@@ -24,7 +25,7 @@ func aPlace() *place {
 		httpsHost: "localhost",
 		mqttHost:  "localhost",
 		owner:     policyString("localhost", "iothubowner", "b3duZXI="),
-		devices:   []sample{{"device1", deviceString("localhost", "device1", "ZGV2aWNlMQ==")}},
+		devices:   []sample{{"device1", deviceString("localhost", device.ID{Device: "device1"}, "ZGV2aWNlMQ==")}},
 	}
 }
 
@@ -49,8 +50,8 @@ func TestBanner(t *testing.T) {
 		"usual": func(*place) {},
 		"env": func(p *place) {
 			p.env = "/home/ada/my hub.env"
-			p.devices = append(p.devices, sample{"pump-7", deviceString("localhost", "pump-7", "cHVtcC03")},
-				sample{"pump-8", deviceString("localhost", "pump-8", "")})
+			p.devices = append(p.devices, sample{"pump-7", deviceString("localhost", device.ID{Device: "pump-7"}, "cHVtcC03")},
+				sample{"pump-8", deviceString("localhost", device.ID{Device: "pump-8"}, "")})
 		},
 		"forbidden": func(p *place) {
 			p.https = server.Endpoint{Port: 8443, Addresses: []string{"127.0.0.1:8443"}, Missed: missed(443, syscall.EACCES)}

@@ -237,7 +237,7 @@ func register(ctx context.Context, s *server.Server, ids []string, host string) 
 		if err != nil {
 			return nil, fmt.Errorf("register device %q: %w", name, err)
 		}
-		list = append(list, sample{name, deviceString(host, name, found.Identity.Authentication.PrimaryKey)})
+		list = append(list, sample{name, deviceString(host, device.ID{Device: name}, found.Identity.Authentication.PrimaryKey)})
 	}
 	return list, nil
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/hubtwin/hubtwin/client"
+	"github.com/hubtwin/hubtwin/device"
 )
 
 // exits ends the help of each command.
@@ -60,7 +61,7 @@ func (cmd deviceList) Run(ctx context.Context, c console) error {
 	}
 	if cmd.json() {
 		for _, d := range devices {
-			if err := printDevice(c, cmd.output, d); err != nil {
+			if err := printIdentity(c, cmd.output, d); err != nil {
 				return err
 			}
 		}
@@ -92,8 +93,9 @@ func activity(t string) string {
 	return date
 }
 
-func printDevice(c console, o output, d client.Device) error {
-	text, err := json.Marshal(d)
+// printIdentity prints the identity of a device or module.
+func printIdentity(c console, o output, identity any) error {
+	text, err := json.Marshal(identity)
 	if err != nil {
 		return err
 	}
@@ -122,7 +124,7 @@ func (cmd deviceShow) Run(ctx context.Context, c console) error {
 	if err != nil {
 		return explained(err)
 	}
-	return printDevice(c, cmd.output, d)
+	return printIdentity(c, cmd.output, d)
 }
 
 // credentials are the flags for how a device proves itself. There are three kinds,
@@ -135,11 +137,18 @@ type credentials struct {
 	CertificateAuthority bool   `help:"It has a certificate of one of the hub's authorities, made out to its id."`
 }
 
-// change writes the credentials that were given into d. Those of another kind go.
-func (f credentials) change(c console, d *client.Device) error {
+// complete tells whether a new identity can have the credentials.
+func (f credentials) complete() error {
+	if (f.PrimaryKey == "") != (f.SecondaryKey == "") {
+		return usagef("give both --primary-key and --secondary-key, or neither")
+	}
+	return nil
+}
+
+// change writes the credentials that were given into a. Those of another kind go.
+func (f credentials) change(c console, a *client.Authentication) error {
 	keys := f.PrimaryKey != "" || f.SecondaryKey != ""
 	thumbprints := f.PrimaryThumbprint != "" || f.SecondaryThumbprint != ""
-	a := &d.Authentication
 	switch {
 	case keys && thumbprints, (keys || thumbprints) && f.CertificateAuthority:
 		return usagef("give keys, thumbprints or --certificate-authority: a device proves itself in one way")
@@ -221,8 +230,8 @@ Examples:
 
 // Run registers the device and prints its identity.
 func (cmd deviceCreate) Run(ctx context.Context, c console) error {
-	if (cmd.PrimaryKey == "") != (cmd.SecondaryKey == "") {
-		return usagef("give both --primary-key and --secondary-key, or neither")
+	if err := cmd.credentials.complete(); err != nil {
+		return err
 	}
 	hub, err := cmd.open()
 	if err != nil {
@@ -233,14 +242,14 @@ func (cmd deviceCreate) Run(ctx context.Context, c console) error {
 	if cmd.Disabled {
 		d.Status = "disabled"
 	}
-	if err := cmd.credentials.change(c, &d); err != nil {
+	if err := cmd.credentials.change(c, &d.Authentication); err != nil {
 		return err
 	}
 	d, err = hub.CreateDevice(ctx, d)
 	if err != nil {
 		return explained(err)
 	}
-	return printDevice(c, cmd.output, d)
+	return printIdentity(c, cmd.output, d)
 }
 
 type deviceUpdate struct {
@@ -278,7 +287,7 @@ func (cmd deviceUpdate) Run(ctx context.Context, c console) error {
 	if err != nil {
 		return explained(err)
 	}
-	if err := cmd.credentials.change(c, &d); err != nil {
+	if err := cmd.credentials.change(c, &d.Authentication); err != nil {
 		return err
 	}
 	if cmd.Status != "" {
@@ -291,7 +300,7 @@ func (cmd deviceUpdate) Run(ctx context.Context, c console) error {
 	if err != nil {
 		return explained(err)
 	}
-	return printDevice(c, cmd.output, d)
+	return printIdentity(c, cmd.output, d)
 }
 
 type deviceDelete struct {
@@ -314,9 +323,32 @@ func (cmd deviceDelete) Run(ctx context.Context) error {
 
 type deviceConnectionString struct {
 	connection
+	connectWith
 	Device string `arg:"" help:"Id of the device."`
-	Host   string `env:"HUBTWIN_DEVICE_HOST" placeholder:"HOST[:PORT]" help:"Where devices reach the hub over MQTT; the host of --connection-string, on port 8883, otherwise (${env})."`
-	Key    string `enum:"primary,secondary" default:"primary" help:"Which key: ${enum}."`
+}
+
+// connectWith are the flags for what a connection string says besides the id.
+type connectWith struct {
+	Host string `env:"HUBTWIN_DEVICE_HOST" placeholder:"HOST[:PORT]" help:"Where devices reach the hub over MQTT; the host of --connection-string, on port 8883, otherwise (${env})."`
+	Key  string `enum:"primary,secondary" default:"primary" help:"Which key: ${enum}."`
+}
+
+// print prints the connection string alone.
+func (f connectWith) print(c console, service string, id device.ID, a client.Authentication) error {
+	host := f.Host
+	if host == "" {
+		s, err := client.ParseConnectionString(service)
+		if err != nil {
+			return usageError{err}
+		}
+		host = withoutPort(s.HostName)
+	}
+	key := a.SymmetricKey.PrimaryKey
+	if f.Key == "secondary" {
+		key = a.SymmetricKey.SecondaryKey
+	}
+	_, err := fmt.Fprintln(c.out, deviceString(host, id, key))
+	return err
 }
 
 func (deviceConnectionString) Help() string {
@@ -328,7 +360,7 @@ Examples:
 ` + exits
 }
 
-// Run prints the connection string alone.
+// Run prints the connection string.
 func (cmd deviceConnectionString) Run(ctx context.Context, c console) error {
 	hub, err := cmd.open()
 	if err != nil {
@@ -339,18 +371,5 @@ func (cmd deviceConnectionString) Run(ctx context.Context, c console) error {
 	if err != nil {
 		return explained(err)
 	}
-	host := cmd.Host
-	if host == "" {
-		s, err := client.ParseConnectionString(cmd.ConnectionString)
-		if err != nil {
-			return usageError{err}
-		}
-		host = withoutPort(s.HostName)
-	}
-	key := d.Authentication.SymmetricKey.PrimaryKey
-	if cmd.Key == "secondary" {
-		key = d.Authentication.SymmetricKey.SecondaryKey
-	}
-	fmt.Fprintln(c.out, deviceString(host, d.ID, key))
-	return nil
+	return cmd.connectWith.print(c, cmd.ConnectionString, device.ID{Device: d.ID}, d.Authentication)
 }

@@ -42,6 +42,7 @@ import (
 type commands struct {
 	Dev         devCommand          `cmd:"" help:"Run a hub for development on this machine."`
 	Device      deviceCommands      `cmd:"" help:"List, create, change and delete devices."`
+	Module      moduleCommands      `cmd:"" help:"List, create and delete the modules of a device."`
 	Certificate certificateCommands `cmd:"" help:"Say which authorities' certificates let devices in."`
 	Twin        twinCommands        `cmd:"" help:"Show and change the twin of a device."`
 	Query       queryCommand        `cmd:"" help:"Ask about all twins at once, in the hub's SQL."`

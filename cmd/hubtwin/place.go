@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/hubtwin/hubtwin/device"
 	"github.com/hubtwin/hubtwin/server"
 )
 
@@ -91,13 +92,17 @@ func policyString(host, name, key string) string {
 	return fmt.Sprintf("HostName=%s;SharedAccessKeyName=%s;SharedAccessKey=%s", host, name, key)
 }
 
-// deviceString is what a device needs to connect. Without a key it has a
+// deviceString is what a device or module needs to connect. Without a key it has a
 // certificate, which it brings along.
-func deviceString(host, id, key string) string {
-	if key == "" {
-		return fmt.Sprintf("HostName=%s;DeviceId=%s;x509=true", host, id)
+func deviceString(host string, id device.ID, key string) string {
+	s := fmt.Sprintf("HostName=%s;DeviceId=%s", host, id.Device)
+	if id.IsModule() {
+		s += ";ModuleId=" + id.Module
 	}
-	return fmt.Sprintf("HostName=%s;DeviceId=%s;SharedAccessKey=%s", host, id, key)
+	if key == "" {
+		return s + ";x509=true"
+	}
+	return s + ";SharedAccessKey=" + key
 }
 
 // variable is a line of the environment.

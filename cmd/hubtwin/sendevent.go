@@ -11,6 +11,7 @@ type deviceSendEvent struct {
 	connection
 	ID          string   `arg:"" name:"id" help:"The device."`
 	Body        string   `arg:"" help:"The message; @FILE reads it from a file, - from standard input."`
+	Module      string   `placeholder:"ID" help:"Send it in the name of a module of the device."`
 	Property    []string `short:"p" sep:"none" placeholder:"NAME=VALUE" help:"An application property; may be repeated."`
 	ContentType string   `default:"application/json" placeholder:"TYPE" help:"What the message is. JSON in UTF-8 can be looked into by those who read it (application/json)."`
 	MessageID   string   `name:"message-id" placeholder:"ID" help:"A name for the message."`
@@ -42,7 +43,7 @@ func (cmd deviceSendEvent) Run(ctx context.Context, c console) error {
 		return err
 	}
 	defer hub.Close()
-	if err := hub.SendEvent(ctx, cmd.ID, m); err != nil {
+	if err := hub.SendEvent(ctx, cmd.ID, cmd.Module, m); err != nil {
 		return explained(err)
 	}
 	fmt.Fprintf(c.err, "The hub has the message of %s.\n", cmd.ID)

@@ -18,11 +18,13 @@ type twinShow struct {
 	connection
 	output
 	Device string `arg:"" help:"Id of the device."`
+	Module string `placeholder:"ID" help:"Show that of a module of the device."`
 }
 
 func (twinShow) Help() string {
 	return `Examples:
   hubtwin twin show pump-7
+  hubtwin twin show pump-7 --module valve
   hubtwin twin show pump-7 -o json | jq .properties.reported
 
 ` + exits
@@ -35,7 +37,7 @@ func (cmd twinShow) Run(ctx context.Context, c console) error {
 		return err
 	}
 	defer hub.Close()
-	t, err := hub.Twin(ctx, cmd.Device)
+	t, err := hub.Twin(ctx, cmd.Device, cmd.Module)
 	return cmd.print(c, t, err)
 }
 
@@ -54,6 +56,7 @@ func (o output) print(c console, t client.Twin, err error) error {
 // sections are the parts of a twin that a back end writes.
 type sections struct {
 	Device   string `arg:"" help:"Id of the device."`
+	Module   string `placeholder:"ID" help:"Write that of a module of the device."`
 	Document string `arg:"" optional:"" help:"Tags and desired properties as one document, such as {\"tags\":{…},\"properties\":{\"desired\":{…}}}; @FILE reads a file, - standard input."`
 	Tags     string `placeholder:"JSON" help:"The tags; @FILE and - work as well."`
 	Desired  string `placeholder:"JSON" help:"The desired properties; @FILE and - work as well."`
@@ -154,7 +157,7 @@ func (cmd twinReplace) Run(ctx context.Context, c console) error {
 	return cmd.sections.write(ctx, c, cmd.connection, cmd.output, (*client.Client).ReplaceTwin)
 }
 
-type twinWrite func(c *client.Client, ctx context.Context, id string, document json.RawMessage, etag string) (client.Twin, error)
+type twinWrite func(c *client.Client, ctx context.Context, id, module string, document json.RawMessage, etag string) (client.Twin, error)
 
 func (s sections) write(ctx context.Context, c console, f connection, o output, call twinWrite) error {
 	document, err := s.read(c)
@@ -166,6 +169,6 @@ func (s sections) write(ctx context.Context, c console, f connection, o output, 
 		return err
 	}
 	defer hub.Close()
-	t, err := call(hub, ctx, s.Device, document, s.Etag)
+	t, err := call(hub, ctx, s.Device, s.Module, document, s.Etag)
 	return o.print(c, t, err)
 }
