@@ -105,7 +105,7 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request, path []string, rid s
 	parameters := r.URL.Query()
 	var rules twin.Rules
 	// Some devices send no api-version (device-protocol sheet, 7.1).
-	if version := parameters.Get("api-version"); version != "" || !e.device {
+	if version := parameters.Get("api-version"); version != "" || who.ID == (device.ID{}) {
 		if rules, err = parseVersion(version); err != nil {
 			return nil, err
 		}

@@ -3,6 +3,8 @@
 // What the SDK tests share: connection strings, devices on each transport, and
 // promises for the SDKs' callbacks.
 
+const https = require('node:https');
+const { SharedAccessSignature, ConnectionString } = require('azure-iot-common');
 const { Client } = require('azure-iot-device');
 const { Mqtt, MqttWs } = require('azure-iot-device-mqtt');
 const { Registry } = require('azure-iothub');
@@ -37,4 +39,27 @@ const next = (emitter, name) => new Promise((resolve) => {
   emitter.once(name, resolve);
 });
 
-module.exports = { registry, host, promised, deviceString, connect, next, transports: { Mqtt, MqttWs } };
+// events reads what a device and its modules have sent, from the beginning, until n have come.
+function events(deviceId, n) {
+  const service = ConnectionString.parse(process.env.IOTHUB_CONNECTION_STRING);
+  const [hostname, port = '443'] = service.HostName.split(':');
+  const token = SharedAccessSignature.create(hostname, service.SharedAccessKeyName, service.SharedAccessKey, Math.floor(Date.now() / 1000) + 60);
+  return new Promise((resolve, reject) => {
+    const request = https.get({
+      hostname, port, headers: { Authorization: token.toString() },
+      path: `/$hubtwin/events?api-version=2021-04-12&from=start&device=${deviceId}`,
+    }, (response) => {
+      let text = '';
+      response.on('data', (piece) => {
+        text += piece;
+        const list = text.split('\n').filter((line) => line.startsWith('data: ') && line.endsWith('}'));
+        if (list.length < n) return;
+        request.destroy();
+        resolve(list.map((line) => JSON.parse(line.slice('data: '.length))));
+      });
+    });
+    request.on('error', (err) => { if (!request.destroyed) reject(err); });
+  });
+}
+
+module.exports = { registry, host, promised, deviceString, connect, next, events, transports: { Mqtt, MqttWs } };
