@@ -137,7 +137,7 @@ func (h *Hub) put(ctx context.Context, want device.Identity, mode putMode, c Con
 			return nil, err
 		}
 		f.write(id, next)
-		more, err := f.follow(id, old)
+		more, err := f.consequences(id, old)
 		return append(events, more...), err
 	})
 	if err != nil {
@@ -255,7 +255,7 @@ func (h *Hub) delete(ctx context.Context, id device.ID, c Condition) error {
 			return nil, err
 		}
 		event := f.remove(id, old, now())
-		more, err := f.follow(id, old)
+		more, err := f.consequences(id, old)
 		return append([][]byte{event}, more...), err
 	})
 }

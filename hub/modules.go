@@ -70,10 +70,10 @@ func mayWrite(id device.ID, old, dev *state) error {
 	return nil
 }
 
-// follow does what follows from a write of the identity id, which was old before:
+// consequences does what follows from a write of the identity id, which was old before:
 // a device knows its modules, and they share its fate (REST sheet, 1.4 and 1.5).
 // It gives the events that tell of it.
-func (f *family) follow(id device.ID, old *state) (events [][]byte, err error) {
+func (f *family) consequences(id device.ID, old *state) (events [][]byte, err error) {
 	next, err := f.read(id)
 	if err != nil {
 		return nil, err
