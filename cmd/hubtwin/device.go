@@ -335,6 +335,9 @@ type connectWith struct {
 
 // print prints the connection string alone.
 func (f connectWith) print(c console, service string, id device.ID, a client.Authentication) error {
+	if a.Type == string(device.None) {
+		return fmt.Errorf("%q has neither keys nor a certificate: the hub made it for IoT Edge", id)
+	}
 	host := f.Host
 	if host == "" {
 		s, err := client.ParseConnectionString(service)
