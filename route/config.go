@@ -124,12 +124,12 @@ const hidden = "****"
 func (c Config) WithoutSecrets() Config {
 	list := make([]Webhook, len(c.Endpoints.Webhooks))
 	for i, w := range c.Endpoints.Webhooks {
-		for _, s := range w.secrets() {
-			if *s != "" {
-				*s = hidden
+		list[i] = w.mapSecrets(func(_, value string) string {
+			if value == "" {
+				return ""
 			}
-		}
-		list[i] = w
+			return hidden
+		})
 	}
 	c.Endpoints.Webhooks = list
 	return c
@@ -143,12 +143,14 @@ func (c Config) WithSecretsOf(old Config) Config {
 	for i, w := range c.Endpoints.Webhooks {
 		for _, before := range old.Endpoints.Webhooks {
 			if before.Name == w.Name && before.URL == w.URL {
-				was := before.secrets()
-				for k, s := range w.secrets() {
-					if *s == hidden {
-						*s = *was[k]
+				was := map[string]string{}
+				before.mapSecrets(func(name, value string) string { was[name] = value; return value })
+				w = w.mapSecrets(func(name, value string) string {
+					if had, ok := was[name]; ok && value == hidden {
+						return had
 					}
-				}
+					return value
+				})
 			}
 		}
 		list[i] = w

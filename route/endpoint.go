@@ -2,6 +2,7 @@ package route
 
 import (
 	"cmp"
+	"maps"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -22,8 +23,17 @@ type Webhook struct {
 	RetryHours int `json:"retryHours,omitempty"`
 }
 
-// secrets are the members that are not shown to readers.
-func (w *Webhook) secrets() []*string { return []*string{&w.Authorization, &w.Key} }
+// mapSecrets is w with each member that is not shown to readers as f makes it of its
+// name and value.
+func (w Webhook) mapSecrets(f func(name, value string) string) Webhook {
+	w.Authorization = f("authorization", w.Authorization)
+	w.Key = f("signingKey", w.Key)
+	w.Headers = maps.Clone(w.Headers)
+	for n, v := range w.Headers {
+		w.Headers[n] = f("headers."+n, v)
+	}
+	return w
+}
 
 func (w *Webhook) check(field string, bad *complaints) {
 	u, err := url.Parse(w.URL)
@@ -38,11 +48,12 @@ func (w *Webhook) check(field string, bad *complaints) {
 	} else if key, err := signingKey(w.Key); err != nil || w.Key != "" && len(key) == 0 {
 		bad.add(field+".signingKey", "after %s there must be base64; any other text is a key as it is", keyPrefix)
 	}
-	for _, s := range w.secrets() {
-		if *s == hidden {
-			bad.add(field, "%s stands for a secret that the hub has, and it has none for this name and url: write it anew", hidden)
+	w.mapSecrets(func(name, value string) string {
+		if value == hidden {
+			bad.add(field+"."+name, "%s stands for a secret that the hub has, and it has none for this name and url: write it anew", hidden)
 		}
-	}
+		return value
+	})
 	if len(w.Headers) > maxHeaders {
 		bad.add(field+".headers", "there are %d, and at most %d may be", len(w.Headers), maxHeaders)
 	}

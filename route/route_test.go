@@ -193,12 +193,12 @@ func TestLimits(t *testing.T) {
 }
 
 func TestSecrets(t *testing.T) {
-	c, err := route.Parse([]byte(`{"endpoints":{"webhooks":[{"name":"w","url":"https://a/","authorization":"Bearer x","signingKey":"y"},{"name":"v","url":"https://a/"}]}}`))
+	c, err := route.Parse([]byte(`{"endpoints":{"webhooks":[{"name":"w","url":"https://a/","authorization":"Bearer x","signingKey":"y","headers":{"X-Api-Key":"z"}},{"name":"v","url":"https://a/"}]}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	shown := c.WithoutSecrets()
-	if got := string(shown.AppendJSON(nil)); strings.Contains(got, "Bearer") || !strings.Contains(got, `"authorization":"****","signingKey":"****"`) {
+	if got := string(shown.AppendJSON(nil)); !strings.Contains(got, `"authorization":"****","signingKey":"****","headers":{"X-Api-Key":"****"}`) {
 		t.Errorf("shown: %s", got)
 	}
 	if got, want := shown.WithSecretsOf(c).AppendJSON(nil), c.AppendJSON(nil); string(got) != string(want) {
@@ -206,8 +206,9 @@ func TestSecrets(t *testing.T) {
 	}
 	// To another address they do not go.
 	shown.Endpoints.Webhooks[0].URL = "https://b/"
-	if got := shown.WithSecretsOf(c).Endpoints.Webhooks[0].Authorization; got != "****" {
-		t.Errorf("the secret goes to another address: %s", got)
+	got := shown.WithSecretsOf(c).Endpoints.Webhooks[0]
+	if got.Authorization != "****" || got.Key != "****" || got.Headers["X-Api-Key"] != "****" {
+		t.Errorf("secrets go to another address: %+v", got)
 	}
 }
 
