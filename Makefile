@@ -53,7 +53,9 @@ bench: ## benchmarks, in the format of benchstat
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: e2e
-e2e: ## official SDKs against a real process (needs Node and npm)
+e2e: ## official SDKs against a real process (needs Node, npm, openssl, curl)
+	@command -v openssl >/dev/null && command -v curl >/dev/null || { apt-get update && apt-get install -y openssl curl; } || \
+		{ echo "the guides need openssl and curl: install them"; exit 1; }
 	npm ci --prefix examples/tutorial --no-audit --no-fund
 	npm ci --prefix e2e/sdk --no-audit --no-fund
 	npm ci --prefix e2e/azurite --no-audit --no-fund
