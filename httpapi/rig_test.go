@@ -139,6 +139,17 @@ func (g *rig) deviceToken(id device.ID) string {
 	return token
 }
 
+// disconnect ends the connection of a device, and returns when readers see that.
+func (g *rig) disconnect(t *testing.T, id string) {
+	t.Helper()
+	g.connections[id].Close()
+	delete(g.connections, id)
+	waitFor(t, "the disconnect", func() bool {
+		d, err := g.hub.Twin(t.Context(), everything, device.ID{Device: id})
+		return fault.Is(err, fault.DeviceNotFound) || err == nil && !d.Head.Connected
+	})
+}
+
 // connect lets a device into the hub, as its front end would.
 func (g *rig) connect(name string) {
 	g.t.Helper()

@@ -140,8 +140,7 @@ func (r *reader) act(t *testing.T, act string) {
 	case "connect":
 		r.rig.connect(words[1])
 	case "disconnect":
-		r.rig.connections[words[1]].Close()
-		delete(r.rig.connections, words[1])
+		r.rig.disconnect(t, words[1])
 	case "answers":
 		status, payload, _ := strings.Cut(words[2], " ")
 		r.rig.answers(words[1], status, payload)
