@@ -64,7 +64,7 @@ func Decode(b []byte) (Identity, error) {
 		i.Status = Disabled
 	}
 	i.Authentication.Type = storedTypes[authType]
-	r := reader{rest: b[3:]}
+	r := reader{whole: string(b[3:]), rest: b[3:]}
 	t := r.uvarint(maxTicks)
 	i.StatusUpdatedTime = fromTicks(int64(t))
 	for _, s := range i.texts() {
@@ -111,8 +111,9 @@ func appendText(dst []byte, s string) []byte {
 // reader takes a record apart. After the first mistake it is bad and gives
 // zeros.
 type reader struct {
-	rest []byte
-	bad  bool
+	whole string // the record; texts are parts of it, since a copy of each would cost more
+	rest  []byte // what is to be read of it
+	bad   bool
 }
 
 func (r *reader) uvarint(most uint64) uint64 {
@@ -131,7 +132,7 @@ func (r *reader) text() string {
 		r.bad, r.rest = true, nil
 		return ""
 	}
-	s := string(r.rest[:n])
+	s := r.whole[len(r.whole)-len(r.rest):][:n]
 	r.rest = r.rest[n:]
 	return s
 }

@@ -205,19 +205,23 @@ func (r storedRow) done() { r.in.release() }
 // memory for all would spend its time on page faults.
 type values struct {
 	bytes []byte
+	parts []storedPart
 	users atomic.Int32 // rows, and the walk while it adds some
 }
 
 const (
 	valuesAtOnce = 256 << 10
 	roomForRow   = 16 << 10 // for most rows; the rest of others stands by itself
+	partsAtOnce  = 1 << 10
 )
 
-var freeValues = sync.Pool{New: func() any { return &values{bytes: make([]byte, 0, valuesAtOnce)} }}
+var freeValues = sync.Pool{New: func() any {
+	return &values{bytes: make([]byte, 0, valuesAtOnce), parts: make([]storedPart, 0, partsAtOnce)}
+}}
 
 func newValues() *values {
 	v := freeValues.Get().(*values)
-	v.bytes = v.bytes[:0]
+	v.bytes, v.parts = v.bytes[:0], v.parts[:0]
 	v.users.Store(1)
 	return v
 }
@@ -226,6 +230,16 @@ func (v *values) release() {
 	if v.users.Add(-1) == 0 {
 		freeValues.Put(v)
 	}
+}
+
+// row gives room for the parts of a row.
+func (v *values) row() []storedPart {
+	from := len(v.parts)
+	if cap(v.parts)-from < len(partOrder) {
+		return make([]storedPart, 0, len(partOrder))
+	}
+	v.parts = v.parts[:from+len(partOrder)]
+	return v.parts[from:from:len(v.parts)]
 }
 
 // add copies a value.
@@ -265,7 +279,7 @@ func storedRows(v store.View) iter.Seq2[storedRow, error] {
 					in = newValues()
 				}
 				in.users.Add(1)
-				row = storedRow{id: id, parts: make([]storedPart, 0, len(partOrder)), in: in}
+				row = storedRow{id: id, parts: in.row(), in: in}
 				prefix = append(prefix[:0], e.Key[:last]...)
 			}
 			row.parts = append(row.parts, storedPart{e.Key[last], store.Record{Value: in.add(e.Value), Revision: e.Revision}})
