@@ -39,7 +39,7 @@ func (cmd certificateList) Run(ctx context.Context, c console) error {
 	}
 	if cmd.json() {
 		for _, one := range list {
-			if err := printCertificate(c, cmd.output, one); err != nil {
+			if err := cmd.printValue(c, one); err != nil {
 				return err
 			}
 		}
@@ -69,31 +69,17 @@ func certificateState(p client.CertificateProperties) string {
 	return "enabled"
 }
 
-func printCertificate(c console, o output, of client.Certificate) error {
-	text, err := json.Marshal(of)
-	if err != nil {
-		return err
-	}
-	return o.printDocument(c, text)
-}
-
-type certificateShow struct {
+// oneCertificate is what commands about one authority have, which print it.
+type oneCertificate struct {
 	connection
 	output
 	Name string `arg:"" help:"Name of the certificate."`
 }
 
-func (certificateShow) Help() string { return exits }
+func (oneCertificate) Help() string { return exits }
 
-// Run prints the authority.
-func (cmd certificateShow) Run(ctx context.Context, c console) error {
-	return cmd.onCertificate(c, cmd.output, func(hub *client.Client) (client.Certificate, error) {
-		return hub.Certificate(ctx, cmd.Name)
-	})
-}
-
-// onCertificate makes a call and prints the authority that it gives.
-func (f connection) onCertificate(c console, o output, call func(*client.Client) (client.Certificate, error)) error {
+// call makes a call and prints the authority that it gives.
+func (f oneCertificate) call(c console, call func(*client.Client) (client.Certificate, error)) error {
 	hub, err := f.open()
 	if err != nil {
 		return err
@@ -103,7 +89,16 @@ func (f connection) onCertificate(c console, o output, call func(*client.Client)
 	if err != nil {
 		return explained(err)
 	}
-	return printCertificate(c, o, of)
+	return f.printValue(c, of)
+}
+
+type certificateShow struct{ oneCertificate }
+
+// Run prints the authority.
+func (cmd certificateShow) Run(ctx context.Context, c console) error {
+	return cmd.call(c, func(hub *client.Client) (client.Certificate, error) {
+		return hub.Certificate(ctx, cmd.Name)
+	})
 }
 
 type certificateAdd struct {
@@ -139,7 +134,7 @@ func (cmd certificateAdd) Run(ctx context.Context, c console) error {
 	if err != nil {
 		return explained(err)
 	}
-	if err := printCertificate(c, cmd.output, added); err != nil {
+	if err := cmd.printValue(c, added); err != nil {
 		return err
 	}
 	if !cmd.Verified {
@@ -149,9 +144,7 @@ func (cmd certificateAdd) Run(ctx context.Context, c console) error {
 }
 
 type certificateVerify struct {
-	connection
-	output
-	Name string `arg:"" help:"Name of the certificate."`
+	oneCertificate
 	File string `arg:"" help:"The proof, PEM or DER: a certificate that the authority has signed, with the verification code as common name; - is standard input."`
 }
 
@@ -172,37 +165,25 @@ func (cmd certificateVerify) Run(ctx context.Context, c console) error {
 	if err != nil {
 		return err
 	}
-	return cmd.onCertificate(c, cmd.output, func(hub *client.Client) (client.Certificate, error) {
+	return cmd.call(c, func(hub *client.Client) (client.Certificate, error) {
 		return hub.VerifyCertificate(ctx, cmd.Name, proof)
 	})
 }
 
-type certificateEnable struct {
-	connection
-	output
-	Name string `arg:"" help:"Name of the certificate."`
-}
-
-func (certificateEnable) Help() string { return exits }
+type certificateEnable struct{ oneCertificate }
 
 // Run enables the authority and prints it.
 func (cmd certificateEnable) Run(ctx context.Context, c console) error {
-	return cmd.onCertificate(c, cmd.output, func(hub *client.Client) (client.Certificate, error) {
+	return cmd.call(c, func(hub *client.Client) (client.Certificate, error) {
 		return hub.EnableCertificate(ctx, cmd.Name, true)
 	})
 }
 
-type certificateDisable struct {
-	connection
-	output
-	Name string `arg:"" help:"Name of the certificate."`
-}
-
-func (certificateDisable) Help() string { return exits }
+type certificateDisable struct{ oneCertificate }
 
 // Run disables the authority and prints it.
 func (cmd certificateDisable) Run(ctx context.Context, c console) error {
-	return cmd.onCertificate(c, cmd.output, func(hub *client.Client) (client.Certificate, error) {
+	return cmd.call(c, func(hub *client.Client) (client.Certificate, error) {
 		return hub.EnableCertificate(ctx, cmd.Name, false)
 	})
 }

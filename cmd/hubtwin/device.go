@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"strings"
@@ -61,7 +60,7 @@ func (cmd deviceList) Run(ctx context.Context, c console) error {
 	}
 	if cmd.json() {
 		for _, d := range devices {
-			if err := printIdentity(c, cmd.output, d); err != nil {
+			if err := cmd.printValue(c, d); err != nil {
 				return err
 			}
 		}
@@ -93,18 +92,6 @@ func activity(t string) string {
 	return date
 }
 
-// printIdentity prints the identity of a device or module.
-func printIdentity(c console, o output, identity any) error {
-	text, err := json.Marshal(identity)
-	if err != nil {
-		return err
-	}
-	if o.json() {
-		return printLine(c.out, text)
-	}
-	return printIndented(c.out, text)
-}
-
 type deviceShow struct {
 	connection
 	output
@@ -124,7 +111,7 @@ func (cmd deviceShow) Run(ctx context.Context, c console) error {
 	if err != nil {
 		return explained(err)
 	}
-	return printIdentity(c, cmd.output, d)
+	return cmd.printValue(c, d)
 }
 
 // credentials are the flags for how a device proves itself. There are three kinds,
@@ -249,7 +236,7 @@ func (cmd deviceCreate) Run(ctx context.Context, c console) error {
 	if err != nil {
 		return explained(err)
 	}
-	return printIdentity(c, cmd.output, d)
+	return cmd.printValue(c, d)
 }
 
 type deviceUpdate struct {
@@ -300,7 +287,7 @@ func (cmd deviceUpdate) Run(ctx context.Context, c console) error {
 	if err != nil {
 		return explained(err)
 	}
-	return printIdentity(c, cmd.output, d)
+	return cmd.printValue(c, d)
 }
 
 type deviceDelete struct {

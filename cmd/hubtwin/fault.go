@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
@@ -69,18 +68,10 @@ func (l lasting) inject(ctx context.Context, c console, f client.Fault) error {
 		return explained(err)
 	}
 	if l.json() {
-		return printDocument(c, added)
+		return l.printValue(c, added)
 	}
 	_, err = fmt.Fprintf(c.out, "Fault %s is in force. End it early with: hubtwin fault clear %s\n", added.ID, added.ID)
 	return err
-}
-
-func printDocument(c console, v any) error {
-	text, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	return printLine(c.out, text)
 }
 
 type disconnectCommand struct {
@@ -178,7 +169,7 @@ func (cmd listFaultsCommand) Run(ctx context.Context, c console) error {
 	var rows [][]string
 	for _, f := range list {
 		if cmd.json() {
-			if err := printDocument(c, f); err != nil {
+			if err := cmd.printValue(c, f); err != nil {
 				return err
 			}
 			continue

@@ -70,11 +70,7 @@ func (cmd methodInvoke) Run(ctx context.Context, c console) error {
 	if err != nil {
 		return explained(err)
 	}
-	show := printIndented
-	if cmd.json() {
-		show = printLine
-	}
-	if err := show(c.out, a.Document); err != nil {
+	if err := cmd.printDocument(c, a.Document); err != nil {
 		return err
 	}
 	if a.Status >= 400 {

@@ -36,7 +36,7 @@ func (cmd moduleList) Run(ctx context.Context, c console) error {
 	}
 	if cmd.json() {
 		for _, m := range modules {
-			if err := printIdentity(c, cmd.output, m); err != nil {
+			if err := cmd.printValue(c, m); err != nil {
 				return err
 			}
 		}
@@ -75,7 +75,7 @@ func (cmd moduleShow) Run(ctx context.Context, c console) error {
 	if err != nil {
 		return explained(err)
 	}
-	return printIdentity(c, cmd.output, m)
+	return cmd.printValue(c, m)
 }
 
 type moduleCreate struct {
@@ -115,7 +115,7 @@ func (cmd moduleCreate) Run(ctx context.Context, c console) error {
 	if err != nil {
 		return explained(err)
 	}
-	return printIdentity(c, cmd.output, m)
+	return cmd.printValue(c, m)
 }
 
 type moduleDelete struct {

@@ -16,6 +16,23 @@ type output struct {
 
 func (o output) json() bool { return o.Output == "json" }
 
+// printDocument prints a document as the flag asks for.
+func (o output) printDocument(c console, document []byte) error {
+	if o.json() {
+		return printLine(c.out, document)
+	}
+	return printIndented(c.out, document)
+}
+
+// printValue is printDocument for what becomes one.
+func (o output) printValue(c console, v any) error {
+	document, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return o.printDocument(c, document)
+}
+
 // printLine prints a document as one line of JSON.
 func printLine(w io.Writer, document []byte) error {
 	var b bytes.Buffer

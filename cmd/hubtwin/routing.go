@@ -47,14 +47,6 @@ func (cmd routingShow) Run(ctx context.Context, c console) error {
 	return cmd.printDocument(c, r.Document)
 }
 
-// printDocument prints a JSON document.
-func (o output) printDocument(c console, document json.RawMessage) error {
-	if o.json() {
-		return printLine(c.out, document)
-	}
-	return printIndented(c.out, document)
-}
-
 type routingSet struct {
 	connection
 	output

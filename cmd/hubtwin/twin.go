@@ -43,14 +43,10 @@ func (cmd twinShow) Run(ctx context.Context, c console) error {
 
 // print prints the answer of a call on a twin.
 func (o output) print(c console, t client.Twin, err error) error {
-	switch {
-	case err != nil:
+	if err != nil {
 		return explained(err)
-	case o.json():
-		return printLine(c.out, t.Document)
-	default:
-		return printIndented(c.out, t.Document)
 	}
+	return o.printDocument(c, t.Document)
 }
 
 // sections are the parts of a twin that a back end writes.
