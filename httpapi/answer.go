@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bufio"
+	"encoding/json"
 	"net/http"
 	"strconv"
 	"sync"
@@ -26,6 +27,15 @@ type answer struct {
 }
 
 func ok(body []byte) *answer { return &answer{status: http.StatusOK, body: body} }
+
+// marshal answers with v as JSON.
+func marshal(v any) (*answer, error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	return ok(b), nil
+}
 
 func noContent() *answer { return &answer{status: http.StatusNoContent} }
 

@@ -1,9 +1,7 @@
 package httpapi
 
 import (
-	"bytes"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -141,10 +139,8 @@ func (a *api) deleteCertificate(c *call) (*answer, error) {
 // decodeCertificate reads body into b, and gives the certificate that is then in
 // text: PEM, or PEM or DER in base64, as the command line of the service sends it.
 func decodeCertificate(body []byte, b any, text *string) ([]byte, error) {
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(b); err != nil {
-		return nil, fault.New(fault.ArgumentInvalid, "the body: %w", err)
+	if err := decode(body, b); err != nil {
+		return nil, err
 	}
 	if *text == "" {
 		return nil, fault.New(fault.ArgumentNull, "the body has no certificate")

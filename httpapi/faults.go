@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"encoding/json"
 	"net/http"
 	"strings"
 	"time"
@@ -51,7 +50,7 @@ func (a *api) listFaults(c *call) (*answer, error) {
 	if err := a.mayDisturb(c); err != nil {
 		return nil, err
 	}
-	return jsonAnswer(a.Faults.List())
+	return marshal(a.Faults.List())
 }
 
 // addFault serves POST /$hubtwin/faults, whose body is a rule.
@@ -70,7 +69,7 @@ func (a *api) addFault(c *call) (*answer, error) {
 	if r, err = a.Faults.Add(r, 0); err != nil {
 		return nil, err
 	}
-	return jsonAnswer(r)
+	return marshal(r)
 }
 
 // clearFaults serves DELETE /$hubtwin/faults, and that with the id of one.
@@ -82,7 +81,7 @@ func (a *api) clearFaults(c *call) (*answer, error) {
 	if n == 0 && c.id.Device != "" {
 		return nil, fault.New(fault.GenericNotFound, "there is no fault %q; it may have ended", c.id.Device)
 	}
-	return jsonAnswer(map[string]int{"cleared": n})
+	return marshal(map[string]int{"cleared": n})
 }
 
 // disconnect serves POST /$hubtwin/faults/disconnect/{id}.
@@ -94,13 +93,5 @@ func (a *api) disconnect(c *call) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return jsonAnswer(map[string]bool{"wasConnected": was})
-}
-
-func jsonAnswer(v any) (*answer, error) {
-	body, err := json.Marshal(v)
-	if err != nil {
-		return nil, err
-	}
-	return ok(body), nil
+	return marshal(map[string]bool{"wasConnected": was})
 }

@@ -42,11 +42,7 @@ func (a *api) explain(c *call) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	document, err := json.Marshal(plan)
-	if err != nil {
-		return nil, err
-	}
-	return ok(document), nil
+	return marshal(plan)
 }
 
 // queryText reads the query in the body.

@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -65,6 +67,17 @@ func (c *call) body(limit int64) ([]byte, error) {
 		return nil, fault.New(fault.ArgumentNull, "this call needs a body")
 	}
 	return b, err
+}
+
+// decode reads body into v. Members that v lacks are refused: in a call of ours they
+// are mistakes.
+func decode(body []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return fault.New(fault.ArgumentInvalid, "the body: %w", err)
+	}
+	return nil
 }
 
 // anyBody is body for calls that need none.

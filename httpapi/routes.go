@@ -1,8 +1,6 @@
 package httpapi
 
 import (
-	"bytes"
-	"encoding/json"
 	"maps"
 	"slices"
 	"time"
@@ -108,10 +106,8 @@ func (a *api) testRouting(c *call) (*answer, error) {
 		return nil, err
 	}
 	var t routeTest
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&t); err != nil {
-		return nil, fault.New(fault.ArgumentInvalid, "the body: %w", err)
+	if err := decode(body, &t); err != nil {
+		return nil, err
 	}
 	e, err := t.event()
 	if err != nil {

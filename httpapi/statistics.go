@@ -1,7 +1,5 @@
 package httpapi
 
-import "encoding/json"
-
 // deviceStatistics serves GET /statistics/devices (REST sheet, 1.7).
 func (a *api) deviceStatistics(c *call) (*answer, error) {
 	s, err := a.Hub.DeviceStatistics(c.Context(), c.who)
@@ -24,12 +22,4 @@ func (a *api) serviceStatistics(c *call) (*answer, error) {
 	return marshal(struct {
 		Connected int64 `json:"connectedDeviceCount"`
 	}{n})
-}
-
-func marshal(v any) (*answer, error) {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return nil, err
-	}
-	return ok(b), nil
 }
