@@ -236,7 +236,7 @@ func (hs *heads) commit(links []link, events [][]byte, refusal error, done func(
 	// may not be durable yet: its empty batch waits for those before it.
 	var b store.Batch
 	for _, l := range links {
-		b.Expect = append(b.Expect, l.old.expectations(l.head.id, l.head.durable.Load(), l.next)...)
+		b.Expect = l.old.appendExpectations(b.Expect, l.head.id, l.head.durable.Load(), l.next)
 		if l.next == l.old {
 			continue
 		}

@@ -168,7 +168,7 @@ func TestExpectations(t *testing.T) {
 		"both":           {&durable, &next, "[c=10 t=40]"},
 	} {
 		var got []string
-		for _, e := range old.expectations(id, c.durable, c.next) {
+		for _, e := range old.appendExpectations(nil, id, c.durable, c.next) {
 			got = append(got, fmt.Sprintf("%c=%d", e.Key[len(e.Key)-1], e.Revision))
 		}
 		if s := fmt.Sprint(got); s != c.want {

@@ -125,11 +125,10 @@ func sameList[T any](a, b []T) bool {
 	return len(a) == 0 || &a[0] == &b[0]
 }
 
-// expectations gives what must hold for s to become next: that the parts which
-// change, and those which are not durable yet, are as s has them. So what builds
-// on a failed change fails too, also if it writes other parts, or none.
-func (s *state) expectations(id device.ID, durable, next *state) []store.Expectation {
-	var list []store.Expectation
+// appendExpectations appends what must hold for s to become next: that the parts
+// which change, and those which are not durable yet, are as s has them. So what
+// builds on a failed change fails too, also if it writes other parts, or none.
+func (s *state) appendExpectations(list []store.Expectation, id device.ID, durable, next *state) []store.Expectation {
 	for i, changed := range s.changed(next) {
 		if r := s.revisions[i]; changed || r != durable.revisions[i] {
 			list = append(list, store.Expectation{Key: keyPart(id, partOrder[i]), Revision: r})
