@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"log/slog"
-	"strings"
 	"sync/atomic"
 
 	"github.com/hubtwin/hubtwin/device"
@@ -144,20 +143,17 @@ type fact struct {
 	opType, schema string
 }
 
-// of is the fact about id: the life of a module has names of its own.
-func (f fact) of(id device.ID) fact {
-	if id.IsModule() && f.source == message.DeviceLifecycleEvents {
-		f.opType = strings.Replace(f.opType, "Device", "Module", 1)
-		f.schema = "moduleLifecycleNotification"
-	}
-	return f
-}
-
 var facts = map[EventKind]fact{
 	TwinUpdated:     {message.TwinChangeEvents, "updateTwin", "twinChangeNotification"},
 	TwinReplaced:    {message.TwinChangeEvents, "replaceTwin", "twinChangeNotification"},
 	IdentityCreated: {message.DeviceLifecycleEvents, "createDeviceIdentity", "deviceLifecycleNotification"},
 	IdentityDeleted: {message.DeviceLifecycleEvents, "deleteDeviceIdentity", "deviceLifecycleNotification"},
+}
+
+// moduleFacts are those that have other names if they are about a module.
+var moduleFacts = map[EventKind]fact{
+	IdentityCreated: {message.DeviceLifecycleEvents, "createModuleIdentity", "moduleLifecycleNotification"},
+	IdentityDeleted: {message.DeviceLifecycleEvents, "deleteModuleIdentity", "moduleLifecycleNotification"},
 }
 
 var (
@@ -175,7 +171,10 @@ func (o *outgoing) message(f fact, stored []byte) (*message.Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	return o.envelope(f.of(e.ID), e, randomHex(6), body), nil
+	if of, ok := moduleFacts[e.Kind]; ok && e.ID.IsModule() {
+		f = of
+	}
+	return o.envelope(f, e, randomHex(6), body), nil
 }
 
 // envelope puts around a body what all events of the hub have.
