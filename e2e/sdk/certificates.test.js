@@ -7,12 +7,10 @@ const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
-const https = require('node:https');
 const { test, before, after } = require('node:test');
-const { SharedAccessSignature, ConnectionString } = require('azure-iot-common');
 const { Client, Message } = require('azure-iot-device');
 const { Http } = require('azure-iot-device-http');
-const { registry, host, promised, transports } = require('./connect');
+const { registry, host, promised, call, transports } = require('./connect');
 
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'certificates-'));
 const file = (name) => path.join(dir, name);
@@ -34,23 +32,8 @@ function signed(name, by, extension) {
   openssl('x509', '-req', '-in', `${name}.csr`, '-CA', `${by}.pem`, '-CAkey', `${by}.key`, '-CAcreateserial', '-days', '1', '-extfile', 'extension', '-out', `${name}.pem`);
 }
 
-const service = ConnectionString.parse(process.env.IOTHUB_CONNECTION_STRING);
-const [hostname, port = '443'] = service.HostName.split(':');
-
 // certificates calls /$hubtwin/certificates/NAME as a back end.
-function certificates(method, name, body) {
-  const token = SharedAccessSignature.create(hostname, service.SharedAccessKeyName, service.SharedAccessKey, Math.floor(Date.now() / 1000) + 60);
-  return new Promise((resolve, reject) => {
-    const request = https.request({
-      hostname, port, method, path: `/$hubtwin/certificates/${name}?api-version=2021-04-12`, headers: { Authorization: token.toString() },
-    }, (response) => {
-      response.resume();
-      response.on('end', () => resolve(response.statusCode));
-    });
-    request.on('error', reject);
-    request.end(body && JSON.stringify(body));
-  });
-}
+const certificates = async (method, name, body) => (await call(method, `/$hubtwin/certificates/${name}`, {}, body && JSON.stringify(body))).status;
 
 const deviceIds = ['sdk-sha1', 'sdk-sha256', 'sdk-signed', 'sdk-keys'];
 

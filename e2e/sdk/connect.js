@@ -39,27 +39,44 @@ const next = (emitter, name) => new Promise((resolve) => {
   emitter.once(name, resolve);
 });
 
-// events reads what a device and its modules have sent, from the beginning, until n have come.
-function events(deviceId, n) {
+// request begins a request as a back end, for what the service SDK does not do over
+// HTTPS.
+function request(method, path, headers, answered) {
   const service = ConnectionString.parse(process.env.IOTHUB_CONNECTION_STRING);
   const [hostname, port = '443'] = service.HostName.split(':');
   const token = SharedAccessSignature.create(hostname, service.SharedAccessKeyName, service.SharedAccessKey, Math.floor(Date.now() / 1000) + 60);
+  const versioned = `${path}${path.includes('?') ? '&' : '?'}api-version=2021-04-12`;
+  return https.request({ hostname, port, method, path: versioned, headers: { Authorization: token.toString(), ...headers } }, answered);
+}
+
+// call makes such a request, and resolves with the whole answer.
+function call(method, path, headers = {}, body = '') {
   return new Promise((resolve, reject) => {
-    const request = https.get({
-      hostname, port, headers: { Authorization: token.toString() },
-      path: `/$hubtwin/events?api-version=2021-04-12&from=start&device=${deviceId}`,
-    }, (response) => {
+    request(method, path, headers, (response) => {
+      let text = '';
+      response.on('data', (piece) => { text += piece; });
+      response.on('end', () => resolve({ status: response.statusCode, headers: response.headers, text }));
+    }).on('error', reject).end(body);
+  });
+}
+
+// events reads what a device and its modules have sent, from the beginning, until n
+// have come.
+function events(deviceId, n) {
+  return new Promise((resolve, reject) => {
+    const stream = request('GET', `/$hubtwin/events?from=start&device=${deviceId}`, {}, (response) => {
       let text = '';
       response.on('data', (piece) => {
         text += piece;
         const list = text.split('\n').filter((line) => line.startsWith('data: ') && line.endsWith('}'));
         if (list.length < n) return;
-        request.destroy();
+        stream.destroy();
         resolve(list.map((line) => JSON.parse(line.slice('data: '.length))));
       });
     });
-    request.on('error', (err) => { if (!request.destroyed) reject(err); });
+    stream.on('error', (err) => { if (!stream.destroyed) reject(err); });
+    stream.end();
   });
 }
 
-module.exports = { registry, host, promised, deviceString, connect, next, events, transports: { Mqtt, MqttWs } };
+module.exports = { registry, host, promised, deviceString, connect, next, call, events, transports: { Mqtt, MqttWs } };

@@ -1,37 +1,16 @@
 'use strict';
 
 const assert = require('node:assert/strict');
-const https = require('node:https');
 const { test, before, after } = require('node:test');
-const { SharedAccessSignature, ConnectionString } = require('azure-iot-common');
 const { Client } = require('azure-iot-device');
 const { Http } = require('azure-iot-device-http');
-const { registry, promised, deviceString, connect, transports } = require('./connect');
+const { registry, promised, deviceString, connect, call, transports } = require('./connect');
 
 const deviceId = 'sdk-messages';
 before(() => registry.create({ deviceId }));
 after(() => registry.delete(deviceId));
 
-const service = ConnectionString.parse(process.env.IOTHUB_CONNECTION_STRING);
-const [hostname, port = '443'] = service.HostName.split(':');
-
-// call makes a request as a back end. The service SDK itself sends messages over
-// AMQP only.
-function call(method, path, headers = {}, body = '') {
-  const token = SharedAccessSignature.create(hostname, service.SharedAccessKeyName, service.SharedAccessKey, Math.floor(Date.now() / 1000) + 60);
-  return new Promise((resolve, reject) => {
-    const request = https.request({
-      hostname, port, method, path: `${path}?api-version=2021-04-12`, headers: { Authorization: token.toString(), ...headers },
-    }, (response) => {
-      let text = '';
-      response.on('data', (piece) => { text += piece; });
-      response.on('end', () => resolve({ status: response.statusCode, headers: response.headers, text }));
-    });
-    request.on('error', reject);
-    request.end(body);
-  });
-}
-
+// The service SDK sends messages over AMQP only.
 async function send(body, headers = {}) {
   const { status } = await call('POST', `/devices/${deviceId}/messages/deviceBound`, headers, body);
   assert.equal(status, 204);
