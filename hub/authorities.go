@@ -94,8 +94,9 @@ var authorityName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 // AddAuthority registers the certificate in text, PEM or DER, under a new name. With
 // trusted, the caller vouches for it, and it counts at once; otherwise it has a
-// verification code, and counts from VerifyAuthority on. Faults are ArgumentInvalid, PreconditionFailed if the name is
-// taken, and IotHubQuotaExceeded if there are [auth.MaxAuthorities].
+// verification code, and counts from VerifyAuthority on. Faults are ArgumentInvalid,
+// PreconditionFailed if the name is taken, and IotHubQuotaExceeded if there are
+// [auth.MaxAuthorities].
 func (h *Hub) AddAuthority(ctx context.Context, who auth.Principal, name string, text []byte, trusted bool) (auth.Authority, error) {
 	if err := who.May(auth.RegistryWrite); err != nil {
 		return auth.Authority{}, err

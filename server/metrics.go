@@ -11,8 +11,8 @@ import (
 )
 
 // newRegistry makes the metrics of one hub: those of its query index and of its
-// queries, messages, methods and routes, of the process and of the Go runtime. It is no global registry, so
-// that hubs in one process, as tests have them, stay apart.
+// queries, messages, methods and routes, of the process and of the Go runtime. It is
+// no global registry, so that hubs in one process, as tests have them, stay apart.
 func newRegistry(a admin) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(
